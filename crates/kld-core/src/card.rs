@@ -1,0 +1,28 @@
+//! What a result says of a model: its identity and the arithmetic it was run with.
+
+use serde::{Deserialize, Serialize};
+
+/// The identity of a model and of its compute path, as it stands in every result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// The name by which the user gave it: a path or `org/name[@revision]`.
+    pub name: String,
+    /// SHA-256 over the model's weight files (for several files: over their hashes, in file-name order), lower-case hex.
+    pub sha256: String,
+    /// The container: `gguf` or `safetensors`.
+    pub format: String,
+    /// The model family as its config names it, e.g. `llama`, `qwen2`, `gpt2`.
+    pub family: String,
+    /// The stored types of the weights with their share of the parameters, largest first, e.g. `Q4_1 (98 %) + F32 (2 %)`.
+    pub weights: String,
+    /// The arithmetic, e.g. `f32 on dequantized weights`.
+    pub compute: String,
+    /// Number of parameters.
+    pub parameters: u64,
+    /// Bytes of the weight files on disk.
+    pub bytes: u64,
+    /// Columns of the output head, padding included.
+    pub vocabulary: usize,
+    /// The longest window the model was made for, in tokens.
+    pub context_length: usize,
+}

@@ -1,0 +1,1 @@
+//! Estimates of divergence and entropy from samples (counts).

@@ -1,0 +1,1 @@
+//! Distributions and measures given as plain numbers.

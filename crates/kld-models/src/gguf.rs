@@ -1,0 +1,1 @@
+//! GGUF files: reading weights and metadata, writing quantized copies.

@@ -1,0 +1,15 @@
+//! Who gives logits: native models on candle, their tokenizers, and where models are found.
+//!
+//! The seam is [`LogitSource`]: *give me a window of tokens, I give you logits for every position.*
+
+pub mod chat;
+mod error;
+pub mod gguf;
+pub mod hub;
+pub mod native;
+pub mod source;
+pub mod tokenizer;
+
+pub use error::{Error, Result};
+pub use source::{LogitSource, WindowLogits};
+pub use tokenizer::Tokenizer;

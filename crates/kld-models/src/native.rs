@@ -1,0 +1,1 @@
+//! The native engine: one config-driven decoder on candle.
