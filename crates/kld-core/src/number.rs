@@ -7,18 +7,22 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 /// Either form in which a number may stand in our JSON.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written<'a> {
+enum Written {
     Number(f64),
-    Name(&'a str),
+    Name(String),
 }
 
-impl Written<'_> {
+impl Written {
     fn value<E: serde::de::Error>(self) -> Result<f64, E> {
         match self {
             Written::Number(value) => Ok(value),
-            Written::Name("inf") => Ok(f64::INFINITY),
-            Written::Name("-inf") => Ok(f64::NEG_INFINITY),
-            Written::Name(other) => Err(E::custom(format!("expected a number, \"inf\" or \"-inf\", found {other:?}"))),
+            Written::Name(name) => match name.as_str() {
+                "inf" => Ok(f64::INFINITY),
+                "-inf" => Ok(f64::NEG_INFINITY),
+                other => Err(E::custom(format!(
+                    "expected a number, \"inf\" or \"-inf\", found {other:?}"
+                ))),
+            },
         }
     }
 }
@@ -68,8 +72,12 @@ pub mod option {
     /// # Errors
     ///
     /// As [`deserialize`](super::deserialize).
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        Option::<Written>::deserialize(deserializer)?.map(Written::value).transpose()
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<f64>, D::Error> {
+        Option::<Written>::deserialize(deserializer)?
+            .map(Written::value)
+            .transpose()
     }
 }
 
@@ -87,12 +95,22 @@ mod tests {
 
     #[test]
     fn infinity_survives_the_round_trip_and_nan_is_refused() {
-        for (kl, error) in [(1.5, None), (f64::INFINITY, Some(f64::NEG_INFINITY)), (0.0, Some(2.0))] {
+        for (kl, error) in [
+            (1.5, None),
+            (f64::INFINITY, Some(f64::NEG_INFINITY)),
+            (0.0, Some(2.0)),
+        ] {
             let row = Row { kl, error };
             let json = serde_json::to_string(&row).unwrap();
             assert_eq!(serde_json::from_str::<Row>(&json).unwrap(), row, "{json}");
         }
-        assert!(serde_json::to_string(&Row { kl: f64::NAN, error: None }).is_err());
+        assert!(
+            serde_json::to_string(&Row {
+                kl: f64::NAN,
+                error: None
+            })
+            .is_err()
+        );
         assert!(serde_json::from_str::<Row>(r#"{"kl":"NaN","error":null}"#).is_err());
     }
 }
