@@ -9,9 +9,17 @@ pub mod card;
 pub mod count;
 pub mod distribution;
 mod error;
+pub mod estimate;
+pub mod gate;
 pub mod number;
 pub mod observer;
+pub mod quantile;
+pub mod result;
+pub mod row;
+pub mod summary;
 
 pub use card::ModelCard;
 pub use error::{Error, Result};
 pub use observer::Observer;
+pub use row::{Place, TokenRow};
+pub use summary::Summary;

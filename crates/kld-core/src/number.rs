@@ -2,7 +2,7 @@
 //!
 //! For use with serde: `#[serde(with = "kld_core::number")]` on `f64` fields, `kld_core::number::option` on `Option<f64>`.
 
-use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serializer};
 
 /// Either form in which a number may stand in our JSON.
 #[derive(Deserialize)]
@@ -59,7 +59,6 @@ pub mod option {
     /// # Errors
     ///
     /// As [`serialize`](super::serialize).
-    #[expect(clippy::ref_option, reason = "serde's `with` asks for this signature")]
     pub fn serialize<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => super::serialize(value, serializer),
