@@ -38,6 +38,12 @@ pub enum Error {
         /// What was expected and what came.
         what: String,
     },
+    /// A tokenizer could not be built or used.
+    #[error(transparent)]
+    Tokenizer(#[from] crate::tokenizer::TokenizerError),
+    /// A chat could not become text.
+    #[error(transparent)]
+    Chat(#[from] crate::chat::ChatError),
     /// The tensor library failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
