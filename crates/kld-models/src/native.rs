@@ -160,7 +160,9 @@ impl LogitSource for NativeModel {
 impl std::fmt::Debug for NativeModel {
     /// The card; not the weights.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NativeModel").field("card", &self.card).finish_non_exhaustive()
+        f.debug_struct("NativeModel")
+            .field("card", &self.card)
+            .finish_non_exhaustive()
     }
 }
 
