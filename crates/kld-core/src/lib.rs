@@ -9,6 +9,7 @@ pub mod card;
 pub mod count;
 pub mod distribution;
 mod error;
+pub mod number;
 pub mod observer;
 
 pub use card::ModelCard;

@@ -1,0 +1,248 @@
+//! All estimates from two samples at once, with intervals, and a verdict on whether the samples are large enough.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bootstrap, Counts, Estimator};
+use crate::{Error, Result, number::Number};
+
+/// What two samples say: plain data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CountEstimates {
+    /// The sample of P.
+    pub reference: SampleCard,
+    /// The sample of Q.
+    pub candidate: SampleCard,
+    /// One for each of [`Estimator::ALL`].
+    pub estimators: Vec<EstimatorResult>,
+    /// How the intervals were made.
+    pub bootstrap: Bootstrap,
+    /// Why the samples may be too small to say; empty if nothing speaks against them.
+    pub warnings: Vec<Warning>,
+}
+
+/// A sample in a few numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SampleCard {
+    /// Number of draws.
+    pub draws: u64,
+    /// Number of outcomes seen.
+    pub observed: usize,
+    /// Number of outcomes seen once.
+    pub singletons: usize,
+    /// Good–Turing estimate of the probability that the next draw shows an outcome already seen.
+    pub coverage: f64,
+}
+
+/// The values of one estimator, in nats.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EstimatorResult {
+    /// Which one.
+    pub estimator: Estimator,
+    /// D(P‖Q).
+    pub kl: Estimated,
+    /// D(Q‖P).
+    pub reverse_kl: Estimated,
+    /// Jensen–Shannon divergence, where the estimator defines it.
+    pub js: Option<Estimated>,
+    /// Entropy of P.
+    pub entropy_reference: Estimated,
+    /// Entropy of Q.
+    pub entropy_candidate: Estimated,
+}
+
+/// An estimate with its bootstrap interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimated {
+    /// The estimate from the samples as they are.
+    pub value: Number,
+    /// Lower end of the interval; `None` if there is none.
+    pub low: Option<Number>,
+    /// Upper end of the interval; `None` if there is none.
+    pub high: Option<Number>,
+}
+
+/// A reason not to trust the estimates too far. Sides are `P` or `Q`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Warning {
+    /// More than a tenth of the distribution is estimated to be unseen: Good–Turing coverage below [`ENOUGH_COVERAGE`].
+    LowCoverage {
+        /// Whose sample.
+        side: char,
+        /// Its coverage.
+        coverage: f64,
+    },
+    /// Fewer than [`ENOUGH_DRAWS`] draws for every outcome seen.
+    FewDraws {
+        /// Whose sample.
+        side: char,
+        /// Its size.
+        draws: u64,
+        /// Outcomes in it.
+        observed: usize,
+    },
+    /// Outcomes seen in the sample of `side` never occur in the other: the plug-in estimate in this direction is +∞.
+    UnseenInOther {
+        /// Whose sample has them.
+        side: char,
+        /// How many outcomes.
+        outcomes: usize,
+        /// Their share of the draws of `side`.
+        share: f64,
+    },
+    /// The interval of D(P‖Q) by Zhang and Grabchak is wider than the estimate itself.
+    WideInterval {
+        /// The estimate, in nats.
+        value: f64,
+        /// The width of its interval, in nats.
+        width: f64,
+    },
+}
+
+/// Coverage below which a sample is called small: the unseen tenth can carry most of a divergence.
+pub const ENOUGH_COVERAGE: f64 = 0.9;
+
+/// Draws for every outcome seen below which a sample is called small, the customary five of χ² tests.
+pub const ENOUGH_DRAWS: f64 = 5.0;
+
+/// Estimates entropy, KL and JS by every estimator, with intervals.
+///
+/// # Errors
+///
+/// If the samples are not about the same number of outcomes.
+pub fn estimate(p: &Counts, q: &Counts, bootstrap: &Bootstrap) -> Result<CountEstimates> {
+    if p.known() != q.known() {
+        return Err(Error::Lengths {
+            reference: p.known(),
+            candidate: q.known(),
+        });
+    }
+    let mut redrawn =
+        vec![Vec::with_capacity(bootstrap.resamples.min(1 << 20)); FIGURES * Estimator::ALL.len()];
+    bootstrap.for_each_pair(p, q, |p, q| {
+        let figures = Estimator::ALL
+            .iter()
+            .flat_map(|estimator| figures(*estimator, p, q));
+        redrawn
+            .iter_mut()
+            .zip(figures)
+            .for_each(|(values, figure)| values.push(figure));
+    });
+    let mut redrawn = redrawn.into_iter();
+    let estimators: Vec<_> = Estimator::ALL
+        .iter()
+        .map(|&estimator| result(estimator, p, q, bootstrap, &mut redrawn))
+        .collect();
+    let warnings = warnings(p, q, &estimators);
+    Ok(CountEstimates {
+        reference: card(p),
+        candidate: card(q),
+        estimators,
+        bootstrap: *bootstrap,
+        warnings,
+    })
+}
+
+const FIGURES: usize = 5;
+
+/// KL, reverse KL, JS (NaN if not defined), both entropies.
+fn figures(estimator: Estimator, p: &Counts, q: &Counts) -> [f64; FIGURES] {
+    let js = estimator.js(p, q).unwrap_or(f64::NAN);
+    [
+        estimator.kl(p, q),
+        estimator.kl(q, p),
+        js,
+        estimator.entropy(p),
+        estimator.entropy(q),
+    ]
+}
+
+fn result(
+    estimator: Estimator,
+    p: &Counts,
+    q: &Counts,
+    bootstrap: &Bootstrap,
+    redrawn: &mut impl Iterator<Item = Vec<f64>>,
+) -> EstimatorResult {
+    let [kl, reverse_kl, js, entropy_reference, entropy_candidate] =
+        figures(estimator, p, q).map(|value| {
+            let interval = bootstrap.interval(value, redrawn.next().unwrap_or_default());
+            let (low, high) = interval
+                .map(|(low, high)| (Number(low), Number(high)))
+                .unzip();
+            Estimated {
+                value: Number(value),
+                low,
+                high,
+            }
+        });
+    let js = (!js.value.0.is_nan()).then_some(js);
+    EstimatorResult {
+        estimator,
+        kl,
+        reverse_kl,
+        js,
+        entropy_reference,
+        entropy_candidate,
+    }
+}
+
+fn card(sample: &Counts) -> SampleCard {
+    SampleCard {
+        draws: sample.total(),
+        observed: sample.observed(),
+        singletons: sample.singletons(),
+        coverage: sample.coverage(),
+    }
+}
+
+fn warnings(p: &Counts, q: &Counts, estimators: &[EstimatorResult]) -> Vec<Warning> {
+    let sides = [
+        small('P', p),
+        small('Q', q),
+        unseen('P', p, q),
+        unseen('Q', q, p),
+    ];
+    sides
+        .into_iter()
+        .flatten()
+        .chain(estimators.last().and_then(wide))
+        .collect()
+}
+
+fn small(side: char, sample: &Counts) -> Option<Warning> {
+    let (coverage, draws, observed) = (sample.coverage(), sample.total(), sample.observed());
+    if coverage < ENOUGH_COVERAGE {
+        Some(Warning::LowCoverage { side, coverage })
+    } else if (draws as f64) < ENOUGH_DRAWS * observed as f64 {
+        Some(Warning::FewDraws {
+            side,
+            draws,
+            observed,
+        })
+    } else {
+        None
+    }
+}
+
+fn unseen(side: char, here: &Counts, there: &Counts) -> Option<Warning> {
+    let only_here = here
+        .counts()
+        .iter()
+        .zip(there.counts())
+        .filter(|(here, there)| **here > 0 && **there == 0);
+    let (outcomes, draws) = only_here.fold((0, 0), |(outcomes, draws), (here, _)| {
+        (outcomes + 1, draws + here)
+    });
+    (outcomes > 0).then(|| Warning::UnseenInOther {
+        side,
+        outcomes,
+        share: draws as f64 / here.total() as f64,
+    })
+}
+
+fn wide(result: &EstimatorResult) -> Option<Warning> {
+    let (value, width) = (result.kl.value.0, result.kl.high?.0 - result.kl.low?.0);
+    (width > value.abs()).then_some(Warning::WideInterval { value, width })
+}
