@@ -31,7 +31,7 @@ pub const LARGEST_COUNT: u64 = 1 << 53;
 /// How often each outcome was seen in a sample; an outcome known but not seen has count 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
-    counts: Vec<u64>,
+    seen: Vec<u64>,
     total: u64,
     observed: usize,
     singletons: usize,
@@ -61,7 +61,7 @@ impl Counts {
         let observed = counts.iter().filter(|&&count| count > 0).count();
         let singletons = counts.iter().filter(|&&count| count == 1).count();
         Self {
-            counts,
+            seen: counts,
             total,
             observed,
             singletons,
@@ -87,7 +87,7 @@ impl Counts {
     /// The counts.
     #[must_use]
     pub fn counts(&self) -> &[u64] {
-        &self.counts
+        &self.seen
     }
 
     /// The size of the sample.
@@ -99,7 +99,7 @@ impl Counts {
     /// Number of outcomes known, seen or not.
     #[must_use]
     pub fn known(&self) -> usize {
-        self.counts.len()
+        self.seen.len()
     }
 
     /// Number of outcomes seen.
@@ -129,7 +129,7 @@ impl Counts {
 
     /// Relative frequency of one outcome.
     fn frequency(&self, index: usize) -> f64 {
-        self.counts[index] as f64 / self.total as f64
+        self.seen[index] as f64 / self.total as f64
     }
 }
 

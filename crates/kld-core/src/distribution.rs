@@ -12,7 +12,7 @@
 //! # Ok::<(), kld_core::Error>(())
 //! ```
 
-use crate::{Error, Result, number::sum};
+use crate::{Error, Result, sum::sum};
 
 /// Mass on each of a number of things: finite entries ≥ 0 with a finite sum > 0.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,8 +98,9 @@ impl Distribution {
     #[must_use]
     pub fn normalized(measure: Measure) -> Self {
         let Measure { mut masses, total } = measure;
-        // A total near the smallest or largest float would lose digits or overflow in the division.
-        masses.iter_mut().for_each(|mass| *mass /= total);
+        for mass in &mut masses {
+            *mass /= total;
+        }
         Self {
             probs: masses,
             log_probs: None,
@@ -149,9 +150,9 @@ impl Distribution {
             return Err(Error::NoMass);
         }
         let log_sum = sum(logits.iter().map(|x| (x - highest).exp())).ln();
-        logits
-            .iter_mut()
-            .for_each(|x| *x = (*x - highest) - log_sum);
+        for x in &mut logits {
+            *x = (*x - highest) - log_sum;
+        }
         let probs = logits.iter().map(|x| x.exp()).collect();
         Ok((
             highest + log_sum,

@@ -3,7 +3,7 @@
 //! Every message is a predicate: it reads on after the name of the thing, as in `Q sums to 1.6, not 1 (off by 0.6)`.
 //! Entries are numbered from 0 and written `[3]`.
 
-use crate::number::short;
+use crate::digits::short;
 
 /// A value that does not fit the type it was meant for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -2,15 +2,17 @@
 //! statistics, and results as plain data.
 //!
 //! This crate does no I/O, knows no tensors and no files, and cannot fail once its values are built.
-//! The flow through it: a [`TokenRow`] per scored position → a [`Summary`](summary::Summary) that merges →
-//! a result from [`result`], which `kld-report` renders and never recomputes.
+//! The flow through it: a `TokenRow` per scored position → a summary that merges →
+//! a result, which `kld-report` renders and never recomputes.
 
 pub mod card;
 pub mod count;
+pub mod digits;
 pub mod distribution;
 mod error;
 pub mod number;
 pub mod observer;
+pub mod sum;
 
 pub use card::ModelCard;
 pub use error::{Error, Result};

@@ -80,7 +80,7 @@ fn redraw(sample: &Counts, random: &mut Xoshiro256PlusPlus) -> Counts {
         drawn
     };
     let counts = sample
-        .counts
+        .seen
         .iter()
         .map(|count| if *count == 0 { 0 } else { next(count) })
         .collect();
@@ -120,10 +120,10 @@ mod tests {
         }
         .for_each_pair(&sample, &counts(&[1]), |p, q| {
             assert_eq!(
-                (p.total, p.counts.iter().sum::<u64>(), q.counts()),
+                (p.total, p.seen.iter().sum::<u64>(), q.counts()),
                 (100, 100, &[1][..])
             );
-            p.counts
+            p.seen
                 .iter()
                 .zip(&mut sums)
                 .for_each(|(count, sum)| *sum += count);

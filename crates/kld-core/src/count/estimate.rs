@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Bootstrap, Counts, Estimator};
-use crate::{Error, Result, number::Number};
+use crate::{Error, Result};
 
 /// What two samples say: plain data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,11 +54,14 @@ pub struct EstimatorResult {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimated {
     /// The estimate from the samples as they are.
-    pub value: Number,
+    #[serde(with = "crate::number")]
+    pub value: f64,
     /// Lower end of the interval; `None` if there is none.
-    pub low: Option<Number>,
+    #[serde(with = "crate::number::option")]
+    pub low: Option<f64>,
     /// Upper end of the interval; `None` if there is none.
-    pub high: Option<Number>,
+    #[serde(with = "crate::number::option")]
+    pub high: Option<f64>,
 }
 
 /// A reason not to trust the estimates too far. Sides are `P` or `Q`.
@@ -168,16 +171,10 @@ fn result(
     let [kl, reverse_kl, js, entropy_reference, entropy_candidate] =
         figures(estimator, p, q).map(|value| {
             let interval = bootstrap.interval(value, redrawn.next().unwrap_or_default());
-            let (low, high) = interval
-                .map(|(low, high)| (Number(low), Number(high)))
-                .unzip();
-            Estimated {
-                value: Number(value),
-                low,
-                high,
-            }
+            let (low, high) = interval.unzip();
+            Estimated { value, low, high }
         });
-    let js = (!js.value.0.is_nan()).then_some(js);
+    let js = (!js.value.is_nan()).then_some(js);
     EstimatorResult {
         estimator,
         kl,
@@ -243,6 +240,6 @@ fn unseen(side: char, here: &Counts, there: &Counts) -> Option<Warning> {
 }
 
 fn wide(result: &EstimatorResult) -> Option<Warning> {
-    let (value, width) = (result.kl.value.0, result.kl.high?.0 - result.kl.low?.0);
+    let (value, width) = (result.kl.value, result.kl.high? - result.kl.low?);
     (width > value.abs()).then_some(Warning::WideInterval { value, width })
 }

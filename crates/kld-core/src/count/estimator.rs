@@ -16,7 +16,7 @@
 //! corrected value may lie below 0, and then the samples do not tell P from Q; it is not clipped, as that would bring bias back.
 //!
 //! **Chao–Shen.** C = 1 − f₁/n is the Good–Turing coverage of the sample; w, the chance to be seen at all, is the weight of
-//! Horvitz and Thompson. Here q̃ = C_Q·q̂ where Q's sample has the outcome, and the rest 1 − C_Q is shared equally by the known outcomes
+//! Horvitz and Thompson. Here q̃ = C′·q̂ where Q's sample has the outcome, and the rest 1 − C′ is shared equally by the known outcomes
 //! that it has not; it is 0, and the divergence +∞, only if Q's sample has no singletons. JS is not defined.
 //!
 //! **Krichevsky–Trofimov.** The mean under Jeffreys' prior, Dirichlet(½). It needs the number of outcomes known, and pulls
@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use statrs::function::gamma::digamma;
 
 use super::Counts;
-use crate::number::sum;
+use crate::sum::sum;
 
 /// A way to estimate entropy and divergence from counts. See the table of this module for the formulas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ impl Estimator {
                 0.0 - sum((0..p.known()).map(|i| xlnx(with_half_a_count(p, i))))
             }
             Self::ZhangGrabchak => over_seen(p, |i| {
-                p.frequency(i) * (digamma_of(p.total) - digamma_of(p.counts[i]))
+                p.frequency(i) * (digamma_of(p.total) - digamma_of(p.seen[i]))
             }),
         }
     }
@@ -108,8 +108,8 @@ impl Estimator {
                     .map(|i| kl_term(with_half_a_count(p, i), with_half_a_count(q, i))))
             }
             Self::ZhangGrabchak => over_seen(p, |i| {
-                let minus_ln_q = digamma_of(q.total + 1) - digamma_of(q.counts[i] + 1);
-                let minus_ln_p = digamma_of(p.total) - digamma_of(p.counts[i]);
+                let minus_ln_q = digamma_of(q.total + 1) - digamma_of(q.seen[i] + 1);
+                let minus_ln_p = digamma_of(p.total) - digamma_of(p.seen[i]);
                 p.frequency(i) * (minus_ln_q - minus_ln_p)
             }),
         }
@@ -141,7 +141,7 @@ impl Estimator {
 /// Σ over the outcomes that the sample has.
 fn over_seen(sample: &Counts, term: impl Fn(usize) -> f64) -> f64 {
     sum((0..sample.known())
-        .filter(|&i| sample.counts[i] > 0)
+        .filter(|&i| sample.seen[i] > 0)
         .map(term))
 }
 
@@ -171,7 +171,7 @@ fn entropy_bias(sample: &Counts) -> f64 {
 /// By how much the plug-in cross-entropy is too large: (Σ p/q − 1)/2m.
 fn cross_entropy_bias(p: &Counts, q: &Counts) -> f64 {
     let ratios = over_seen(p, |i| {
-        if q.counts[i] == 0 {
+        if q.seen[i] == 0 {
             0.0
         } else {
             p.frequency(i) / q.frequency(i)
@@ -183,7 +183,7 @@ fn cross_entropy_bias(p: &Counts, q: &Counts) -> f64 {
 /// By how much the plug-in entropy of the mean of both distributions is too small.
 fn mixture_entropy_bias(p: &Counts, q: &Counts) -> f64 {
     let variance = |x: &Counts, i| x.frequency(i) * (1.0 - x.frequency(i)) / x.total as f64;
-    let seen = (0..p.known()).filter(|&i| p.counts[i] + q.counts[i] > 0);
+    let seen = (0..p.known()).filter(|&i| p.seen[i] + q.seen[i] > 0);
     sum(seen.map(|i| (variance(p, i) + variance(q, i)) / (4.0 * (p.frequency(i) + q.frequency(i)))))
 }
 
@@ -202,7 +202,7 @@ fn chao_shen_kl(p: &Counts, q: &Counts) -> f64 {
     let share_of_unseen = (1.0 - q.coverage()) / unseen.max(1) as f64;
     over_seen(p, |i| {
         let p_covered = covered(p, i);
-        let q_covered = if q.counts[i] == 0 {
+        let q_covered = if q.seen[i] == 0 {
             share_of_unseen
         } else {
             covered(q, i)
@@ -212,7 +212,7 @@ fn chao_shen_kl(p: &Counts, q: &Counts) -> f64 {
 }
 
 fn with_half_a_count(sample: &Counts, index: usize) -> f64 {
-    (sample.counts[index] as f64 + 0.5) / (sample.total as f64 + 0.5 * sample.known() as f64)
+    (sample.seen[index] as f64 + 0.5) / (sample.total as f64 + 0.5 * sample.known() as f64)
 }
 
 fn digamma_of(count: u64) -> f64 {
