@@ -1,0 +1,128 @@
+//! One vocabulary entry under both models, and the small functions that terms are made of.
+
+/// One entry: its probabilities, their logarithms, and t = ln(Q/P).
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// P of the entry.
+    pub p: f64,
+    /// Q of the entry.
+    pub q: f64,
+    /// ln P; −∞ where P is zero.
+    pub ln_p: f64,
+    /// ln Q; −∞ where Q is zero.
+    pub ln_q: f64,
+    /// ln Q − ln P; 0 where both are zero.
+    pub t: f64,
+}
+
+impl Entry {
+    /// From ln P and ln Q.
+    #[must_use]
+    pub fn from_log_probs(ln_p: f64, ln_q: f64) -> Entry {
+        let t = if ln_p == ln_q { 0.0 } else { ln_q - ln_p };
+        Entry {
+            p: ln_p.exp(),
+            q: ln_q.exp(),
+            ln_p,
+            ln_q,
+            t,
+        }
+    }
+
+    /// From P and Q. A negative number gives NaN, which every divergence passes on.
+    #[must_use]
+    pub fn from_probs(p: f64, q: f64) -> Entry {
+        let (ln_p, ln_q) = (p.ln(), q.ln());
+        // Between neighbours the quotient carries more digits than the difference of two logarithms.
+        let close = q < 2.0 * p && p < 2.0 * q;
+        let t = if close {
+            ((q - p) / p).ln_1p()
+        } else {
+            Entry::from_log_probs(ln_p, ln_q).t
+        };
+        Entry {
+            p,
+            q,
+            ln_p,
+            ln_q,
+            t,
+        }
+    }
+
+    /// The entry with P and Q exchanged.
+    #[must_use]
+    pub fn swapped(&self) -> Entry {
+        Entry {
+            p: self.q,
+            q: self.p,
+            ln_p: self.ln_q,
+            ln_q: self.ln_p,
+            t: -self.t,
+        }
+    }
+
+    /// Whether P is zero: not merely too small for a float, but −∞ among the logits.
+    #[must_use]
+    pub fn p_is_zero(&self) -> bool {
+        self.ln_p == f64::NEG_INFINITY
+    }
+
+    /// Whether Q is zero.
+    #[must_use]
+    pub fn q_is_zero(&self) -> bool {
+        self.ln_q == f64::NEG_INFINITY
+    }
+
+    /// The entry of P against the mixture αP + (1−α)Q, for 0 ≤ α ≤ 1.
+    #[must_use]
+    pub fn against_mixture(&self, alpha: f64) -> Entry {
+        if self.p_is_zero() && self.q_is_zero() {
+            return *self;
+        }
+        // The larger of P and Q is taken out of the logarithm, so that nothing overflows.
+        let ln_m = if self.t <= 0.0 {
+            self.ln_p + ((1.0 - alpha) * self.t.exp_m1()).ln_1p()
+        } else {
+            self.ln_q + (alpha * (-self.t).exp_m1()).ln_1p()
+        };
+        let t = match (self.p_is_zero(), self.t <= 0.0) {
+            (true, _) => f64::INFINITY,
+            (_, true) => ((1.0 - alpha) * self.t.exp_m1()).ln_1p(),
+            (_, false) => self.t + (alpha * (-self.t).exp_m1()).ln_1p(),
+        };
+        Entry {
+            p: self.p,
+            q: alpha * self.p + (1.0 - alpha) * self.q,
+            ln_p: self.ln_p,
+            ln_q: ln_m,
+            t,
+        }
+    }
+
+    /// P·ln(P/Q) − P + Q, which is never negative and sums to D(P‖Q) over rows that sum to one.
+    #[must_use]
+    pub fn relative(&self) -> f64 {
+        if self.p_is_zero() {
+            self.q
+        } else if self.q_is_zero() {
+            f64::INFINITY
+        } else if self.t > 1.0 {
+            self.q - self.p - self.p * self.t
+        } else {
+            self.p * phi(self.t)
+        }
+    }
+}
+
+/// φ(t) = eᵗ − 1 − t, to full relative accuracy and never negative.
+#[must_use]
+pub fn phi(t: f64) -> f64 {
+    if t.abs() > 0.25 {
+        return t.exp_m1() - t;
+    }
+    // Taylor's series t²/2·(1 + t/3·(1 + t/4·(…))): what is left out is below 1e-18 of the sum.
+    let series = (3..=14)
+        .rev()
+        .fold(1.0, |inner, k| 1.0 + inner * t / f64::from(k));
+    0.5 * t * t * series
+}
