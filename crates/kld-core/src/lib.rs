@@ -8,10 +8,12 @@
 pub mod card;
 pub mod count;
 pub mod digits;
+pub mod dist;
 pub mod distribution;
 mod error;
 pub mod number;
 pub mod observer;
+pub mod smoothing;
 pub mod sum;
 
 pub use card::ModelCard;
