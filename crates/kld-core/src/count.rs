@@ -16,10 +16,9 @@ mod bootstrap;
 mod estimate;
 mod estimator;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, ENOUGH_RESAMPLES};
 pub use estimate::{
-    CountEstimates, ENOUGH_COVERAGE, ENOUGH_DRAWS, Estimated, EstimatorResult, SampleCard, Warning,
-    estimate,
+    CountEstimates, ENOUGH_COVERAGE, ENOUGH_DRAWS, EstimatorResult, SampleCard, Warning, estimate,
 };
 pub use estimator::Estimator;
 

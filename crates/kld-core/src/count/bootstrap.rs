@@ -11,16 +11,18 @@ use rand_distr::{Binomial, Distribution as _};
 use serde::{Deserialize, Serialize};
 
 use super::Counts;
+use crate::{estimate::Estimate, sum::sum};
 
-/// How intervals are made. The same numbers give the same intervals, on every machine.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Resamples below which there is no interval: its ends would be those of two or three draws.
+pub const ENOUGH_RESAMPLES: usize = 100;
+
+/// How errors and 95 % intervals are made. The same numbers give the same intervals, on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// How often both samples are redrawn; 0 for no intervals.
+    /// How often both samples are redrawn.
     pub resamples: usize,
     /// Seed of the random numbers.
     pub seed: u64,
-    /// The share of such intervals that should cover the truth, between 0 and 1.
-    pub confidence: f64,
 }
 
 impl Default for Bootstrap {
@@ -28,7 +30,6 @@ impl Default for Bootstrap {
         Self {
             resamples: 1000,
             seed: 0,
-            confidence: 0.95,
         }
     }
 }
@@ -46,20 +47,37 @@ impl Bootstrap {
             each(&redraw(p, &mut random), &redraw(q, &mut random));
         }
     }
+}
 
-    /// The interval about `estimate`, given the values of the same estimator on the redrawn pairs.
-    ///
-    /// `None` where there is nothing to go by, or where the estimate or half of the values are infinite.
-    pub(super) fn interval(&self, estimate: f64, mut values: Vec<f64>) -> Option<(f64, f64)> {
-        values.sort_by(f64::total_cmp);
-        let tail = 0.5 * (1.0 - self.confidence);
-        let middle = quantile(&values, 0.5)?;
-        if !estimate.is_finite() || !middle.is_finite() {
-            return None;
-        }
-        let about = |share| Some(estimate + (quantile(&values, share)? - middle));
-        Some((about(tail)?, about(1.0 - tail)?))
+/// A value with its error, given the values of the same estimator on the redrawn pairs.
+///
+/// There is no error where a redrawn value is infinite, and no interval where the value or half of the redrawn ones are, or
+/// where there are fewer than [`ENOUGH_RESAMPLES`].
+pub(super) fn estimate(value: f64, mut redrawn: Vec<f64>) -> Estimate {
+    redrawn.sort_by(f64::total_cmp);
+    let (low, high) = interval(value, &redrawn).unzip();
+    Estimate {
+        value,
+        standard_error: standard_deviation(&redrawn),
+        low,
+        high,
     }
+}
+
+fn interval(value: f64, sorted: &[f64]) -> Option<(f64, f64)> {
+    if sorted.len() < ENOUGH_RESAMPLES || !value.is_finite() {
+        return None;
+    }
+    let middle = Some(quantile(sorted, 0.5)).filter(|middle| middle.is_finite())?;
+    let about = |share| value + (quantile(sorted, share) - middle);
+    Some((about(0.025), about(0.975)))
+}
+
+fn standard_deviation(values: &[f64]) -> Option<f64> {
+    let count = values.len() as f64;
+    let mean = sum(values.iter().copied()) / count;
+    let squares = sum(values.iter().map(|value| (value - mean).powi(2)));
+    Some((squares / (count - 1.0)).sqrt()).filter(|deviation| deviation.is_finite())
 }
 
 /// As many draws as the sample has, from its own relative frequencies.
@@ -88,18 +106,18 @@ fn redraw(sample: &Counts, random: &mut Xoshiro256PlusPlus) -> Counts {
 }
 
 /// The value below which a share of the sorted values lies, interpolated between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let position = share * (sorted.len().checked_sub(1)? as f64);
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let position = share * (sorted.len() - 1) as f64;
     let (below, above) = (
         sorted[position.floor() as usize],
         sorted[position.ceil() as usize],
     );
     // Two equal infinities have no difference to interpolate.
-    Some(if below == above {
+    if below == above {
         below
     } else {
         below + position.fract() * (above - below)
-    })
+    }
 }
 
 #[cfg(test)]
@@ -136,25 +154,32 @@ mod tests {
 
     #[test]
     fn quantiles_interpolate_and_do_not_make_nan_of_infinities() {
-        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), Some(3.0));
+        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), 3.0);
         assert_eq!(
             quantile(&[1.0, f64::INFINITY, f64::INFINITY], 0.75),
-            Some(f64::INFINITY)
+            f64::INFINITY
         );
-        assert_eq!(quantile(&[], 0.5), None);
     }
 
     #[test]
-    fn an_interval_is_centred_on_the_estimate() {
-        let values = (0..=100).map(|i| f64::from(i) + 7.0).collect();
-        let (low, high) = Bootstrap::default().interval(50.0, values).unwrap();
+    fn an_interval_lies_about_the_estimate_and_not_about_the_redrawn_values() {
+        let about = estimate(50.0, (0..=100).map(|i| f64::from(i) + 7.0).collect());
+        let (low, high) = (about.low.unwrap(), about.high.unwrap());
         assert!(
             (low - 2.5).abs() < 1e-9 && (high - 97.5).abs() < 1e-9,
             "{low} {high}"
         );
+        assert!((about.standard_error.unwrap() - 29.3).abs() < 0.01);
+    }
+
+    #[test]
+    fn where_infinity_is_likely_there_is_no_interval() {
+        let about = estimate(1.0, vec![f64::INFINITY; 200]);
         assert_eq!(
-            Bootstrap::default().interval(1.0, vec![f64::INFINITY; 9]),
-            None
+            (about.standard_error, about.low, about.high),
+            (None, None, None)
         );
+        assert_eq!(estimate(1.0, vec![]), Estimate::bare(1.0));
+        assert_eq!(estimate(1.0, vec![1.0; 99]).low, None);
     }
 }

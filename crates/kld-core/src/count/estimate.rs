@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, Counts, Estimator};
-use crate::{Error, Result};
+use super::{Bootstrap, Counts, Estimator, bootstrap};
+use crate::{Error, Result, estimate::Estimate};
 
 /// What two samples say: plain data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,29 +39,15 @@ pub struct EstimatorResult {
     /// Which one.
     pub estimator: Estimator,
     /// D(P‖Q).
-    pub kl: Estimated,
+    pub kl: Estimate,
     /// D(Q‖P).
-    pub reverse_kl: Estimated,
+    pub reverse_kl: Estimate,
     /// Jensen–Shannon divergence, where the estimator defines it.
-    pub js: Option<Estimated>,
+    pub js: Option<Estimate>,
     /// Entropy of P.
-    pub entropy_reference: Estimated,
+    pub entropy_reference: Estimate,
     /// Entropy of Q.
-    pub entropy_candidate: Estimated,
-}
-
-/// An estimate with its bootstrap interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Estimated {
-    /// The estimate from the samples as they are.
-    #[serde(with = "crate::number")]
-    pub value: f64,
-    /// Lower end of the interval; `None` if there is none.
-    #[serde(with = "crate::number::option")]
-    pub low: Option<f64>,
-    /// Upper end of the interval; `None` if there is none.
-    #[serde(with = "crate::number::option")]
-    pub high: Option<f64>,
+    pub entropy_candidate: Estimate,
 }
 
 /// A reason not to trust the estimates too far. Sides are `P` or `Q`.
@@ -121,21 +107,19 @@ pub fn estimate(p: &Counts, q: &Counts, bootstrap: &Bootstrap) -> Result<CountEs
             candidate: q.known(),
         });
     }
-    let mut redrawn =
-        vec![Vec::with_capacity(bootstrap.resamples.min(1 << 20)); FIGURES * Estimator::ALL.len()];
+    let mut redrawn = vec![Vec::new(); FIGURES * Estimator::ALL.len()];
     bootstrap.for_each_pair(p, q, |p, q| {
         let figures = Estimator::ALL
             .iter()
-            .flat_map(|estimator| figures(*estimator, p, q));
-        redrawn
-            .iter_mut()
-            .zip(figures)
-            .for_each(|(values, figure)| values.push(figure));
+            .flat_map(|&estimator| figures(estimator, p, q));
+        for (values, figure) in redrawn.iter_mut().zip(figures) {
+            values.push(figure);
+        }
     });
     let mut redrawn = redrawn.into_iter();
     let estimators: Vec<_> = Estimator::ALL
         .iter()
-        .map(|&estimator| result(estimator, p, q, bootstrap, &mut redrawn))
+        .map(|&estimator| result(estimator, p, q, &mut redrawn))
         .collect();
     let warnings = warnings(p, q, &estimators);
     Ok(CountEstimates {
@@ -165,16 +149,11 @@ fn result(
     estimator: Estimator,
     p: &Counts,
     q: &Counts,
-    bootstrap: &Bootstrap,
     redrawn: &mut impl Iterator<Item = Vec<f64>>,
 ) -> EstimatorResult {
-    let [kl, reverse_kl, js, entropy_reference, entropy_candidate] =
-        figures(estimator, p, q).map(|value| {
-            let interval = bootstrap.interval(value, redrawn.next().unwrap_or_default());
-            let (low, high) = interval.unzip();
-            Estimated { value, low, high }
-        });
-    let js = (!js.value.is_nan()).then_some(js);
+    let [kl, reverse_kl, js, entropy_reference, entropy_candidate] = figures(estimator, p, q)
+        .map(|value| bootstrap::estimate(value, redrawn.next().unwrap_or_default()));
+    let js = Some(js).filter(|js| !js.value.is_nan());
     EstimatorResult {
         estimator,
         kl,

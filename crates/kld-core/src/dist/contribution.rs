@@ -60,13 +60,7 @@ impl Contribution {
         q: &Distribution,
         names: Option<&[String]>,
     ) -> Result<Vec<Self>> {
-        Ok(contributions(&entries(p, q)?, names, |entry| {
-            if entry.p_is_zero() {
-                0.0
-            } else {
-                -entry.p * entry.t
-            }
-        }))
+        Ok(contributions(&entries(p, q)?, names, bare_term))
     }
 
     /// The part of every entry in the generalized D(P‖Q) of two measures.
@@ -154,6 +148,15 @@ fn contributions(
         kl: kl(entry),
     };
     entries.iter().enumerate().map(contribution).collect()
+}
+
+/// P ln(P/Q).
+fn bare_term(entry: &Entry) -> f64 {
+    match (entry.p_is_zero(), entry.q_is_zero()) {
+        (true, _) => 0.0,
+        (_, true) => f64::INFINITY,
+        _ => -entry.p * entry.t,
+    }
 }
 
 fn name(names: Option<&[String]>, index: usize) -> Option<String> {
