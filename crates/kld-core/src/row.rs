@@ -2,6 +2,9 @@
 
 use kld_kernels::RowPair;
 
+/// How many of the most likely tokens are compared.
+pub const TOP_K: usize = 10;
+
 /// Where a scored position stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -43,6 +46,12 @@ impl TokenRow {
     #[must_use]
     pub fn top1_agrees(&self) -> bool {
         self.pair.top1_p == self.pair.top1_q
+    }
+
+    /// The share of the [`TOP_K`] most likely tokens that both have in common.
+    #[must_use]
+    pub fn topk_overlap_share(&self) -> f64 {
+        f64::from(self.pair.topk_overlap) / TOP_K as f64
     }
 
     /// The probability of the reference's most likely token.

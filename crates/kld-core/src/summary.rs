@@ -54,7 +54,7 @@ impl Sums {
             pair.reverse_kl,
             pair.js,
             f64::from(u8::from(row.top1_agrees())),
-            pair.topk_overlap,
+            row.topk_overlap_share(),
             delta_p,
             delta_p * delta_p,
             row.nll_p,
@@ -235,10 +235,10 @@ impl Summary {
                 *index
             };
             let cluster = clusters.entry(key).or_default();
-            cluster.count += sums.count;
+            cluster.weight += sums.count as f64;
             cluster.sum += value(sums);
         }
-        Estimate::clustered_mean(&clusters.into_values().collect::<Vec<_>>())
+        Estimate::clustered(&clusters.into_values().collect::<Vec<_>>())
     }
 
     /// The windows of each fragment as a summary of their own (sums only, without percentiles and worst rows).

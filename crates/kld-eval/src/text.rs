@@ -45,11 +45,16 @@ pub fn read_fragments(sources: &[PathBuf], field: &str) -> Result<Vec<Fragment>>
     let mut fragments = Vec::new();
     for source in sources {
         if source.as_os_str() == "-" {
-            fragments.push(Fragment { name: "stdin".to_owned(), content: Content::Text(read_stdin()?) });
+            fragments.push(Fragment {
+                name: "stdin".to_owned(),
+                content: Content::Text(read_stdin()?),
+            });
         } else if source.is_dir() {
             let files = text_files(source)?;
             if files.is_empty() {
-                return Err(Error::NoText { source: source.display().to_string() });
+                return Err(Error::NoText {
+                    source_names: source.display().to_string(),
+                });
             }
             for file in files {
                 read_file(&file, field, &mut fragments)?;
@@ -64,7 +69,9 @@ pub fn read_fragments(sources: &[PathBuf], field: &str) -> Result<Vec<Fragment>>
     });
     if fragments.is_empty() {
         let names: Vec<String> = sources.iter().map(|s| s.display().to_string()).collect();
-        return Err(Error::NoText { source: names.join(", ") });
+        return Err(Error::NoText {
+            source_names: names.join(", "),
+        });
     }
     Ok(fragments)
 }
@@ -73,14 +80,23 @@ fn read_stdin() -> Result<String> {
     let mut bytes = Vec::new();
     std::io::stdin()
         .read_to_end(&mut bytes)
-        .map_err(|source| Error::Io { path: "standard input".into(), source })?;
+        .map_err(|source| Error::Io {
+            path: "standard input".into(),
+            source,
+        })?;
     utf8("standard input".as_ref(), bytes)
 }
 
 /// The text files of a folder and its subfolders, in the order of their paths; hidden ones are passed over.
 fn text_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let io = |source| Error::Io { path: folder.to_owned(), source };
-    let mut entries = fs::read_dir(folder).map_err(io)?.collect::<Result<Vec<_>, _>>().map_err(io)?;
+    let io = |source| Error::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut entries = fs::read_dir(folder)
+        .map_err(io)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(io)?;
     entries.retain(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
     entries.sort_by_key(fs::DirEntry::file_name);
     let mut files = Vec::new();
@@ -102,37 +118,68 @@ fn extension(path: &Path) -> Option<&str> {
 
 fn read_file(path: &Path, field: &str, fragments: &mut Vec<Fragment>) -> Result<()> {
     let read = || {
-        let bytes = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })?;
         utf8(path, bytes)
     };
     match extension(path) {
         Some("jsonl") => read_records(path, &read()?, field, fragments),
         Some(e) if PLAIN.contains(&e) => {
-            fragments.push(Fragment { name: path.display().to_string(), content: Content::Text(read()?) });
+            fragments.push(Fragment {
+                name: path.display().to_string(),
+                content: Content::Text(read()?),
+            });
             Ok(())
         }
-        _ => Err(Error::UnknownTextKind { path: path.to_owned() }),
+        _ => Err(Error::UnknownTextKind {
+            path: path.to_owned(),
+        }),
     }
 }
 
 fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes)
-        .map_err(|e| Error::NotUtf8 { path: path.to_owned(), offset: e.utf8_error().valid_up_to() })
+    String::from_utf8(bytes).map_err(|e| Error::NotUtf8 {
+        path: path.to_owned(),
+        offset: e.utf8_error().valid_up_to(),
+    })
 }
 
 fn read_records(path: &Path, text: &str, field: &str, fragments: &mut Vec<Fragment>) -> Result<()> {
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let name = format!("{}:{}", path.display(), number + 1);
-        let bad = |problem: String| Error::BadRecord { name: name.clone(), problem };
-        let record: Value = serde_json::from_str(line).map_err(|e| bad(format!("not JSON: {e}")))?;
+        let bad = |problem: String| Error::BadRecord {
+            name: name.clone(),
+            problem,
+        };
+        let record: Value =
+            serde_json::from_str(line).map_err(|e| bad(format!("not JSON: {e}")))?;
         let content = match (record.get(field), record.get("messages")) {
             (Some(Value::String(text)), _) => Content::Text(text.clone()),
-            (Some(other), _) => return Err(bad(format!("field {field:?} is {}, expected text", kind(other)))),
-            (None, Some(messages)) => Content::Chat(
-                serde_json::from_value(messages.clone())
-                    .map_err(|e| bad(format!("`messages` is not a list of {{\"role\", \"content\"}}: {e}")))?,
-            ),
-            (None, None) => return Err(bad(format!("has neither {field:?} nor \"messages\"; {}", fields(&record)))),
+            (Some(other), _) => {
+                return Err(bad(format!(
+                    "field {field:?} is {}, expected text",
+                    kind(other)
+                )));
+            }
+            (None, Some(messages)) => {
+                Content::Chat(serde_json::from_value(messages.clone()).map_err(|e| {
+                    bad(format!(
+                        "`messages` is not a list of {{\"role\", \"content\"}}: {e}"
+                    ))
+                })?)
+            }
+            (None, None) => {
+                return Err(bad(format!(
+                    "has neither {field:?} nor \"messages\"; {}",
+                    fields(&record)
+                )));
+            }
         };
         fragments.push(Fragment { name, content });
     }
@@ -154,7 +201,10 @@ fn fields(record: &Value) -> String {
     match record.as_object() {
         Some(object) => {
             let names: Vec<String> = object.keys().map(|k| format!("{k:?}")).collect();
-            format!("its fields are {} (choose one with --field)", names.join(", "))
+            format!(
+                "its fields are {} (choose one with --field)",
+                names.join(", ")
+            )
         }
         None => format!("it is {}, expected an object", kind(record)),
     }
@@ -175,21 +225,44 @@ mod tests {
     fn folders_are_read_in_the_order_of_their_paths() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.txt", "a/z.md", "a/c.jsonl", ".hidden.txt", "picture.png"] {
-            write(folder.path(), name, if name.ends_with("jsonl") { "{\"text\":\"one\"}\n\n{\"text\":\"two\"}\n" } else { "x" });
+            write(
+                folder.path(),
+                name,
+                if name.ends_with("jsonl") {
+                    "{\"text\":\"one\"}\n\n{\"text\":\"two\"}\n"
+                } else {
+                    "x"
+                },
+            );
         }
         let fragments = read_fragments(&[folder.path().to_owned()], "text").unwrap();
-        let names: Vec<String> =
-            fragments.iter().map(|f| f.name.trim_start_matches(&*folder.path().to_string_lossy()).to_owned()).collect();
+        let names: Vec<String> = fragments
+            .iter()
+            .map(|f| {
+                f.name
+                    .trim_start_matches(&*folder.path().to_string_lossy())
+                    .to_owned()
+            })
+            .collect();
         assert_eq!(names, ["/a/c.jsonl:1", "/a/c.jsonl:3", "/a/z.md", "/b.txt"]);
     }
 
     #[test]
     fn records_may_be_chats() {
         let folder = tempfile::tempdir().unwrap();
-        let file = write(folder.path(), "chat.jsonl", r#"{"messages":[{"role":"user","content":"Hi"}]}"#);
+        let file = write(
+            folder.path(),
+            "chat.jsonl",
+            r#"{"messages":[{"role":"user","content":"Hi"}]}"#,
+        );
         let fragments = read_fragments(&[file], "text").unwrap();
-        let Content::Chat(messages) = &fragments[0].content else { panic!("not a chat") };
-        assert_eq!((messages[0].role.as_str(), messages[0].content.as_str()), ("user", "Hi"));
+        let Content::Chat(messages) = &fragments[0].content else {
+            panic!("not a chat")
+        };
+        assert_eq!(
+            (messages[0].role.as_str(), messages[0].content.as_str()),
+            ("user", "Hi")
+        );
     }
 
     #[test]
@@ -197,10 +270,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let of = |name: &str, text: &[u8]| {
             let file = write(folder.path(), name, text);
-            read_fragments(&[file], "text").unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "")
+            read_fragments(&[file], "text")
+                .unwrap_err()
+                .to_string()
+                .replace(&*folder.path().to_string_lossy(), "")
         };
-        assert_eq!(of("a.jsonl", b"{\"text\":\"x\"}\n{\"body\":1}"), r#"/a.jsonl:2: has neither "text" nor "messages"; its fields are "body" (choose one with --field)"#);
-        assert_eq!(of("b.jsonl", b"{\"text\":7}"), r#"/b.jsonl:1: field "text" is a number, expected text"#);
+        assert_eq!(
+            of("a.jsonl", b"{\"text\":\"x\"}\n{\"body\":1}"),
+            r#"/a.jsonl:2: has neither "text" nor "messages"; its fields are "body" (choose one with --field)"#
+        );
+        assert_eq!(
+            of("b.jsonl", b"{\"text\":7}"),
+            r#"/b.jsonl:1: field "text" is a number, expected text"#
+        );
         assert_eq!(of("c.txt", b"ab\xff"), "/c.txt: not UTF-8 at byte 2");
         assert_eq!(of("d.pdf", b"x"), "/d.pdf: expected .txt, .md or .jsonl");
         assert_eq!(of("e.txt", b""), "no text in /e.txt");

@@ -1,12 +1,12 @@
 //! What can go wrong between a model's name and its logits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate; names the thing, what was expected and what came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read.
+    /// A file could not be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file or folder.
@@ -14,7 +14,68 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file is damaged, lies about itself, or is not what its name says.
+    #[error("{path}: {what}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what came.
+        what: String,
+    },
+    /// A sound file asks for something that this program does not compute.
+    #[error("{path}: {what}\nhint: {hint}", path = path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is asked for.
+        what: String,
+        /// What can be done about it.
+        hint: String,
+    },
+    /// A window of tokens that the model cannot take.
+    #[error("{what}")]
+    Window {
+        /// What was expected and what came.
+        what: String,
+    },
+    /// A tokenizer could not be built or used.
+    #[error(transparent)]
+    Tokenizer(#[from] crate::tokenizer::TokenizerError),
+    /// A chat could not become text.
+    #[error(transparent)]
+    Chat(#[from] crate::chat::ChatError),
+    /// The tensor library failed.
+    #[error("tensor operation: {0}")]
+    Tensor(#[from] candle_core::Error),
 }
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn malformed(path: &Path, what: impl Into<String>) -> Self {
+        Self::Malformed {
+            path: path.to_owned(),
+            what: what.into(),
+        }
+    }
+
+    pub(crate) fn unsupported(
+        path: &Path,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Unsupported {
+            path: path.to_owned(),
+            what: what.into(),
+            hint: hint.into(),
+        }
+    }
+}

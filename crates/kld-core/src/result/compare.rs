@@ -355,6 +355,10 @@ pub struct WorstToken {
     pub observed_prob_reference: f64,
     /// Its probability under Q.
     pub observed_prob_candidate: f64,
+    /// Its rank under P: 1 is the most likely.
+    pub observed_rank_reference: u32,
+    /// Its rank under Q.
+    pub observed_rank_candidate: u32,
     /// P's most likely token.
     pub top1_reference: String,
     /// Its probability under P.
