@@ -74,6 +74,9 @@ fn interval(value: f64, sorted: &[f64]) -> Option<(f64, f64)> {
 }
 
 fn standard_deviation(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
     let count = values.len() as f64;
     let mean = sum(values.iter().copied()) / count;
     let squares = sum(values.iter().map(|value| (value - mean).powi(2)));
