@@ -14,7 +14,7 @@ use kld_core::{
     summary::Quantity,
 };
 use kld_kernels::{Kernel, PairOptions};
-use kld_models::{LogitSource, Tokenizer, WindowLogits};
+use kld_models::{LogitSource, Tokenizer};
 
 use crate::{
     Result,
@@ -49,7 +49,7 @@ pub fn compare(
     candidates: &[&dyn LogitSource],
     fragments: &[Fragment],
     cut: &Cut,
-    work: &Work,
+    work: Work,
     observer: &dyn Observer,
 ) -> Result<Comparison> {
     let started = Instant::now();
@@ -60,7 +60,7 @@ pub fn compare(
     let windows = &prepared.windows.windows;
     let mut summaries = vec![Summary::default(); candidates.len()];
     let score =
-        |index: usize| score_window(index, &windows[index], reference, candidates, &work.kernel);
+        |index: usize| score_window(index, &windows[index], reference, candidates, work.kernel);
     let done = deal(windows.len(), work.threads, score, |index, rows| {
         for (summary, rows) in summaries.iter_mut().zip(&rows) {
             enter(summary, rows);
@@ -93,7 +93,7 @@ pub fn compare(
 }
 
 /// How the run went, for the result.
-pub(crate) fn run_record(work: &Work, started: Instant, complete: bool) -> RunRecord {
+pub(crate) fn run_record(work: Work, started: Instant, complete: bool) -> RunRecord {
     RunRecord {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         metrics: METRICS_VERSION,
@@ -113,7 +113,7 @@ fn score_window(
     window: &Window,
     reference: &dyn LogitSource,
     candidates: &[&dyn LogitSource],
-    kernel: &Kernel,
+    kernel: Kernel,
 ) -> Result<Vec<Vec<RowOutcome>>> {
     let p_logits = reference.forward(&window.input)?;
     let q_logits = candidates
@@ -157,7 +157,7 @@ fn score_row(
     p: &[f32],
     q: &[f32],
     columns: usize,
-    kernel: &Kernel,
+    kernel: Kernel,
 ) -> Option<TokenRow> {
     let options = PairOptions {
         observed: Some(observed),
@@ -178,7 +178,7 @@ fn score_row(
 }
 
 /// The probability on the columns cut off, given the log-sum-exp of those kept: 1 / (1 + e^(kept − cut off)).
-fn padding_mass(padding: &[f32], kept_log_sum_exp: f64, kernel: &Kernel) -> f64 {
+fn padding_mass(padding: &[f32], kept_log_sum_exp: f64, kernel: Kernel) -> f64 {
     // No padding, or nothing but −∞ in it, is no mass.
     kernel.log_sum_exp(padding).map_or(0.0, |padding| {
         1.0 / (1.0 + (kept_log_sum_exp - padding).exp())

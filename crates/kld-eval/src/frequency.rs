@@ -45,7 +45,7 @@ impl Frequencies {
         row: &[f32],
         log_sum_exp: f64,
         observed: u32,
-        kernel: &kld_kernels::Kernel,
+        kernel: kld_kernels::Kernel,
         rng: &mut StdRng,
     ) {
         self.positions += 1;

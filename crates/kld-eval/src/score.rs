@@ -12,7 +12,7 @@ use kld_core::{
     summary::ClusterUnit,
 };
 use kld_kernels::Kernel;
-use kld_models::{LogitSource, WindowLogits};
+use kld_models::LogitSource;
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
@@ -39,7 +39,7 @@ pub fn score(
     model: &dyn LogitSource,
     fragments: &[Fragment],
     cut: &Cut,
-    work: &Work,
+    work: Work,
     observer: &dyn Observer,
 ) -> Result<Score> {
     let started = Instant::now();
@@ -49,7 +49,7 @@ pub fn score(
     let mut windows_done = Vec::with_capacity(windows.len());
     let mut by_fragment = FrequenciesByFragment::new(columns);
     let mut fragments_frequency = BTreeMap::new();
-    let scored = |index: usize| score_window(index, &windows[index], model, columns, &work.kernel);
+    let scored = |index: usize| score_window(index, &windows[index], model, columns, work.kernel);
     let done = deal(
         windows.len(),
         work.threads,
@@ -129,7 +129,7 @@ fn score_window(
     window: &Window,
     model: &dyn LogitSource,
     columns: usize,
-    kernel: &Kernel,
+    kernel: Kernel,
 ) -> Result<(Sums, Frequencies)> {
     let logits = model.forward(&window.input)?;
     let (mut sums, mut frequencies) = (Sums::default(), Frequencies::new(columns));

@@ -132,7 +132,7 @@ impl Windows {
             match cut.protocol {
                 Protocol::Kld => cut_fragment(index as u32, tokens, bos, cut, &mut windows),
                 Protocol::LlamaCpp => {
-                    cut_as_llama_cpp(index as u32, tokens, bos, cut, &mut windows)
+                    cut_as_llama_cpp(index as u32, tokens, bos, cut, &mut windows);
                 }
             }
             fragments_unscored += usize::from(windows.len() == before);
@@ -192,8 +192,7 @@ impl Windows {
         }
         hash.finalize()
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 }
 

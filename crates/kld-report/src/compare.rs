@@ -57,7 +57,7 @@ impl Terminal {
             vec![
                 shortened(file_name(&c.model.name), 40),
                 bytes(c.model.bytes),
-                plus_minus(self.scaled(&c.kl.mean)),
+                plus_minus(&self.scaled(&c.kl.mean)),
                 significant(c.kl.p99 * self.unit.per_nat()),
                 percent(&c.top1_agreement),
                 plus_minus(&c.perplexity.ratio),
@@ -75,7 +75,7 @@ impl Terminal {
             self.divergence("KL(Q‖P)", &c.reverse_kl),
         ];
         rows.push(self.divergence("JS", &c.js));
-        text.push_str(self.divergences(&rows));
+        text.push_str(&self.divergences(&rows));
         text.push_str(&format!(
             "    top-1 agreement  {}   top-10 overlap {}\n    Δp               mean {} %   rms {} %\n",
             percent(&c.top1_agreement),
@@ -94,14 +94,14 @@ impl Terminal {
             count(c.positions),
             errors(c)
         ));
-        text.push_str(self.slices(
+        text.push_str(&self.slices(
             "by confidence of P",
             "P(top-1)",
             &c.by_confidence,
             confidence_label,
         ));
-        text.push_str(self.slices("by position", "context", &c.by_position, position_label));
-        text.push_str(self.fragments(&c.fragments));
+        text.push_str(&self.slices("by position", "context", &c.by_position, position_label));
+        text.push_str(&self.fragments(&c.fragments));
         text.push_str(&worst(&c.worst));
         c.warnings
             .iter()
@@ -112,7 +112,7 @@ impl Terminal {
 
     fn divergence(self, name: &str, d: &Divergence) -> Vec<String> {
         let unit = self.unit.per_nat();
-        let mut cells = vec![name.to_owned(), plus_minus(self.scaled(&d.mean))];
+        let mut cells = vec![name.to_owned(), plus_minus(&self.scaled(&d.mean))];
         cells.extend([d.median, d.p90, d.p95, d.p99, d.p999, d.max].map(|v| significant(v * unit)));
         cells
     }
@@ -134,7 +134,7 @@ impl Terminal {
     }
 
     fn slices(
-        &self,
+        self,
         title: &str,
         key: &str,
         slices: &[Slice],
@@ -146,7 +146,7 @@ impl Terminal {
             vec![
                 label(s),
                 count(s.positions),
-                plus_minus(self.scaled(&s.kl)),
+                plus_minus(&self.scaled(&s.kl)),
                 share(s.top1_agreement.value),
                 share(s.share_of_kl),
                 // Ends the line: bars begin at one column.
@@ -176,7 +176,7 @@ impl Terminal {
             vec![
                 shortened(&f.name, 44),
                 count(f.positions),
-                plus_minus(self.scaled(&f.kl)),
+                plus_minus(&self.scaled(&f.kl)),
                 share(f.top1_agreement.value),
                 significant(f.perplexity.reference.value),
                 significant(f.perplexity.candidate.value),

@@ -32,7 +32,7 @@ impl Exporter<Score> for Terminal {
         writeln!(
             out,
             "    cross-entropy     {} {unit} per token",
-            plus_minus(self.in_unit(&s.cross_entropy))
+            plus_minus(&self.in_unit(&s.cross_entropy))
         )?;
         writeln!(out, "    perplexity        {}", plus_minus(&s.perplexity))?;
         writeln!(
@@ -43,7 +43,7 @@ impl Exporter<Score> for Terminal {
         writeln!(
             out,
             "    entropy           {} {unit} per token",
-            plus_minus(self.in_unit(&s.entropy))
+            plus_minus(&self.in_unit(&s.entropy))
         )?;
         writeln!(out, "    top-1 hit rate    {}", percent(&s.top1_hit_rate))?;
         let by = match s.errors_clustered_by {
@@ -122,7 +122,7 @@ impl Terminal {
             vec![
                 shortened(&f.name, 40),
                 count(f.positions),
-                plus_minus(self.in_unit(&f.cross_entropy)),
+                plus_minus(&self.in_unit(&f.cross_entropy)),
                 significant(f.perplexity.value),
                 significant(f.bits_per_byte.value),
                 format!(
