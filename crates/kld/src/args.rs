@@ -92,22 +92,34 @@ pub(crate) struct WorkArgs {
 impl WorkArgs {
     pub(crate) fn work(&self) -> anyhow::Result<Work> {
         let cores = || thread::available_parallelism().map_or(1, usize::from);
-        Ok(Work { threads: self.threads.unwrap_or_else(cores), kernel: kernel()? })
+        Ok(Work {
+            threads: self.threads.unwrap_or_else(cores),
+            kernel: kernel()?,
+        })
     }
 }
 
 /// The kernel for this machine, or the one that `KLD_ISA` names.
 fn kernel() -> anyhow::Result<Kernel> {
-    let Ok(name) = std::env::var("KLD_ISA") else { return Ok(Kernel::detect()) };
+    let Ok(name) = std::env::var("KLD_ISA") else {
+        return Ok(Kernel::detect());
+    };
     let isa: Isa = name.parse().context("KLD_ISA")?;
     match Kernel::with_isa(isa) {
         Some(kernel) => Ok(kernel),
-        None => bail!("KLD_ISA={name}: this machine does not have it; it has {}", available()),
+        None => bail!(
+            "KLD_ISA={name}: this machine does not have it; it has {}",
+            available()
+        ),
     }
 }
 
 fn available() -> String {
-    Isa::available().iter().map(|isa| isa.name()).collect::<Vec<_>>().join(", ")
+    Isa::available()
+        .iter()
+        .map(|isa| isa.name())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A number of bytes, as people write it.
@@ -131,7 +143,11 @@ impl FromStr for Size {
             _ => return Err(expected()),
         };
         let number: f64 = digits.trim().parse().map_err(|_| expected())?;
-        if number.is_finite() && number >= 0.0 { Ok(Self((number * factor) as u64)) } else { Err(expected()) }
+        if number.is_finite() && number >= 0.0 {
+            Ok(Self((number * factor) as u64))
+        } else {
+            Err(expected())
+        }
     }
 }
 

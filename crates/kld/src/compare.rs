@@ -77,8 +77,13 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let mut opener = Opener::new(args.work.memory.map(|size| size.0), &observer);
     let reference = opener.open(&args.reference)?;
-    let candidates = args.candidates.iter().map(|name| opener.open(name)).collect::<anyhow::Result<Vec<_>>>()?;
-    let candidates: Vec<&dyn LogitSource> = candidates.iter().map(|c| c as &dyn LogitSource).collect();
+    let candidates = args
+        .candidates
+        .iter()
+        .map(|name| opener.open(name))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let candidates: Vec<&dyn LogitSource> =
+        candidates.iter().map(|c| c as &dyn LogitSource).collect();
 
     let cut = args.text.cut(args.score);
     let compared = compare(&reference, &candidates, &fragments, &cut, work, &observer);
@@ -108,7 +113,11 @@ fn judge(result: &mut Comparison, gate: Option<&Gate>) {
 
 /// Text, JSON and exit code share the verdicts that stand in the result.
 fn outcome(result: &Comparison) -> Outcome {
-    let failed = result.candidates.iter().filter_map(|c| c.verdict.as_ref()).any(|verdict| !verdict.passed);
+    let failed = result
+        .candidates
+        .iter()
+        .filter_map(|c| c.verdict.as_ref())
+        .any(|verdict| !verdict.passed);
     match (result.run.complete, failed) {
         (false, _) => Outcome::Interrupted,
         (true, true) => Outcome::GateExceeded,

@@ -2,7 +2,6 @@
 
 mod args;
 mod compare;
-mod dist;
 mod exit;
 mod info;
 mod models;
@@ -21,7 +20,6 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "kld", version, propagate_version = true)]
 enum Verb {
-    Dist(dist::DistArgs),
     Compare(compare::CompareArgs),
     Score(score::ScoreArgs),
     Info(info::InfoArgs),
@@ -29,7 +27,6 @@ enum Verb {
 
 fn main() -> ExitCode {
     let outcome = match Verb::parse() {
-        Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
         Verb::Compare(args) => compare::run(&args),
         Verb::Score(args) => score::run(&args),
         Verb::Info(args) => info::run(&args),
@@ -37,7 +34,10 @@ fn main() -> ExitCode {
     match outcome {
         Ok(outcome) => outcome.into(),
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the one place where errors are printed")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "the one place where errors are printed"
+            )]
             {
                 eprintln!("error: {error:#}");
             }

@@ -14,7 +14,11 @@ use kld_report::Exporter;
 #[derive(Debug)]
 pub(crate) enum Output {
     Stdout,
-    File { path: PathBuf, part: PathBuf, file: Option<File> },
+    File {
+        path: PathBuf,
+        part: PathBuf,
+        file: Option<File>,
+    },
 }
 
 impl Output {
@@ -23,31 +27,57 @@ impl Output {
         if path.as_os_str() == "-" {
             return Ok(Output::Stdout);
         }
-        let name = path.file_name().with_context(|| format!("{} is not the name of a file", path.display()))?;
+        let name = path
+            .file_name()
+            .with_context(|| format!("{} is not the name of a file", path.display()))?;
         // What is there but no ordinary file (a pipe, a device) cannot be replaced by renaming.
         let special = fs::metadata(path).is_ok_and(|m| !m.is_file());
         let part = if special {
             path.to_owned()
         } else {
-            path.with_file_name(format!(".{}.{}.part", name.to_string_lossy(), std::process::id()))
+            path.with_file_name(format!(
+                ".{}.{}.part",
+                name.to_string_lossy(),
+                std::process::id()
+            ))
         };
-        let file = File::options().write(true).create(true).truncate(true).open(&part);
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&part);
         let file = Some(file.with_context(|| format!("cannot write {}", path.display()))?);
-        Ok(Output::File { path: path.to_owned(), part, file })
+        Ok(Output::File {
+            path: path.to_owned(),
+            part,
+            file,
+        })
     }
 
     /// Writes the result; a reader of stdout that has gone away is no error.
-    pub(crate) fn write<R: ?Sized>(mut self, exporter: &impl Exporter<R>, result: &R) -> anyhow::Result<()> {
+    pub(crate) fn write<R: ?Sized>(
+        mut self,
+        exporter: &impl Exporter<R>,
+        result: &R,
+    ) -> anyhow::Result<()> {
         match &mut self {
             Output::Stdout => match exporter.export(result, &mut io::stdout().lock()) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
                 other => other.context("cannot write to stdout"),
             },
             Output::File { path, part, file } => {
-                let Some(file) = file.take() else { return Ok(()) };
+                let Some(file) = file.take() else {
+                    return Ok(());
+                };
                 let mut out = BufWriter::new(file);
                 let written = exporter.export(result, &mut out).and_then(|()| out.flush());
-                let placed = written.and_then(|()| if part == path { Ok(()) } else { fs::rename(&*part, &*path) });
+                let placed = written.and_then(|()| {
+                    if part == path {
+                        Ok(())
+                    } else {
+                        fs::rename(&*part, &*path)
+                    }
+                });
                 placed.with_context(|| format!("cannot write {}", path.display()))
             }
         }

@@ -1,6 +1,9 @@
 //! The observer at the terminal: progress and warnings on stderr, Ctrl-C.
 
-#![expect(clippy::print_stderr, reason = "this is where the program talks beside its data")]
+#![expect(
+    clippy::print_stderr,
+    reason = "this is where the program talks beside its data"
+)]
 
 use std::{
     io::IsTerminal,
@@ -36,7 +39,10 @@ impl Terminal {
             }
             eprintln!("\nstopping after the windows under way; again to stop at once");
         })?;
-        Ok(Self { bar: OnceLock::new(), last_line: Mutex::new(Instant::now()) })
+        Ok(Self {
+            bar: OnceLock::new(),
+            last_line: Mutex::new(Instant::now()),
+        })
     }
 
     /// Was a stop asked for?
@@ -53,7 +59,9 @@ impl Terminal {
 
     fn draw(&self, progress: &Progress) {
         let bar = self.bar.get_or_init(|| {
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {prefix}  {msg}  {elapsed} elapsed, {eta} left");
+            let style = ProgressStyle::with_template(
+                "{bar:24} {pos}/{len} {prefix}  {msg}  {elapsed} elapsed, {eta} left",
+            );
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         bar.set_length(progress.total as u64);
@@ -63,17 +71,27 @@ impl Terminal {
     }
 
     fn line(&self, progress: &Progress) {
-        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self
+            .last_line
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            eprintln!("{} of {} {}  {}", progress.done, progress.total, progress.stage, progress.estimate);
+            eprintln!(
+                "{} of {} {}  {}",
+                progress.done, progress.total, progress.stage, progress.estimate
+            );
         }
     }
 }
 
 impl Observer for Terminal {
     fn progress(&self, progress: &Progress) {
-        if std::io::stderr().is_terminal() { self.draw(progress) } else { self.line(progress) }
+        if std::io::stderr().is_terminal() {
+            self.draw(progress)
+        } else {
+            self.line(progress)
+        }
     }
 
     fn warning(&self, message: &str) {

@@ -59,7 +59,13 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let model = Opener::new(args.work.memory.map(|size| size.0), &observer).open(&args.model)?;
 
-    let scored = score(&model, &fragments, &args.text.cut(args.score), work, &observer);
+    let scored = score(
+        &model,
+        &fragments,
+        &args.text.cut(args.score),
+        work,
+        &observer,
+    );
     observer.finish();
     let result = scored?;
 
@@ -71,5 +77,9 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         let unit = if args.bits { Unit::Bits } else { Unit::Nats };
         Output::Stdout.write(&Table { unit }, &result)?;
     }
-    Ok(if result.run.complete { Outcome::Fine } else { Outcome::Interrupted })
+    Ok(if result.run.complete {
+        Outcome::Fine
+    } else {
+        Outcome::Interrupted
+    })
 }

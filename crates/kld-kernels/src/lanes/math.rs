@@ -32,13 +32,7 @@ const JS: [f32; 6] = [
     -0.000_047_038_3,
 ];
 /// ln(1 + s)/s on 0 ≤ s ≤ e⁻²: relative error 2.2e-8.
-const LN_1P: [f32; 5] = [
-    1.0,
-    -0.499_995_92,
-    0.333_087_27,
-    -0.244_751_89,
-    0.152_853_3,
-];
+const LN_1P: [f32; 5] = [1.0, -0.499_995_92, 0.333_087_27, -0.244_751_89, 0.152_853_3];
 
 /// The lowest exponent of [`exp`]: below it, probabilities count as zero.
 pub(super) const LOWEST: f32 = -87.0;

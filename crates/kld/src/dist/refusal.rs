@@ -25,9 +25,15 @@ pub(crate) struct Refusal<'a> {
 
 impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wrong: Vec<_> = self.sides().map(|(side, _, error)| format!("{side} {error}{}", self.named(error))).collect();
+        let wrong: Vec<_> = self
+            .sides()
+            .map(|(side, _, error)| format!("{side} {error}{}", self.named(error)))
+            .collect();
         write!(f, "{}", wrong.join("; "))?;
-        let mut lines = self.sides().flat_map(|(side, table, error)| self.hints(side, table, error)).collect::<Vec<_>>();
+        let mut lines = self
+            .sides()
+            .flat_map(|(side, table, error)| self.hints(side, table, error))
+            .collect::<Vec<_>>();
         lines.extend(self.remedies());
         lines.dedup();
         lines.iter().try_for_each(|line| write!(f, "\n    {line}"))
@@ -42,7 +48,10 @@ impl Refusal<'_> {
 
     /// The name of the entry that an error is about.
     fn named(&self, error: &Error) -> String {
-        let (Error::NotFinite { index, .. } | Error::Negative { index, .. } | Error::NotACount { index, .. }) = error else {
+        let (Error::NotFinite { index, .. }
+        | Error::Negative { index, .. }
+        | Error::NotACount { index, .. }) = error
+        else {
             return String::new();
         };
         let name = self.pair.names.as_ref().and_then(|names| names.get(*index));
@@ -52,19 +61,26 @@ impl Refusal<'_> {
     /// What the numbers of one side look like instead.
     fn hints(&self, side: char, table: &Table, error: &Error) -> Vec<String> {
         let numbers = &table.numbers;
-        let looks = |what: &str, remedy: &str| vec![format!("hint: {side} looks like {what}: {remedy}")];
+        let looks =
+            |what: &str, remedy: &str| vec![format!("hint: {side} looks like {what}: {remedy}")];
         match (self.meaning.scale, error) {
             (_, Error::Empty | Error::NoMass | Error::Overflow) => vec![],
             (Scale::LogProbs | Scale::Counts, _) if looks_like_probs(numbers) => {
                 looks("probabilities", &format!("leave out {}", self.flag()))
             }
             (Scale::LogProbs, _) => looks("logits", "pass --logits"),
-            (Scale::Probs | Scale::Masses | Scale::Counts, Error::Negative { .. } | Error::NotFinite { .. } | Error::NotACount { .. }) => {
+            (
+                Scale::Probs | Scale::Masses | Scale::Counts,
+                Error::Negative { .. } | Error::NotFinite { .. } | Error::NotACount { .. },
+            ) => {
                 match log_base(numbers) {
                     Some((_, 1.0)) => looks("log-probabilities", "pass --log-probs"),
                     Some((base, scale)) => looks(
                         &format!("log-probabilities to base {base}"),
-                        &format!("multiply by ln {base} = {} and pass --log-probs", short(scale)),
+                        &format!(
+                            "multiply by ln {base} = {} and pass --log-probs",
+                            short(scale)
+                        ),
                     ),
                     None if numbers.iter().any(|x| *x < 0.0) => {
                         vec!["hint: if these are logits, pass --logits; a mass below 0 has no meaning".to_owned()]
@@ -72,11 +88,17 @@ impl Refusal<'_> {
                     None => vec![],
                 }
             }
-            (Scale::Probs, Error::Sum { sum, .. }) if *sum > 1.5 && numbers.iter().all(|x| x.fract() == 0.0) => looks(
-                "counts",
-                "pass --counts for estimates with intervals, or --normalize for the relative frequencies",
-            ),
-            (Scale::Probs, Error::Sum { sum, .. }) if (sum - 100.0).abs() < 1.0 => looks("percentages", "pass --normalize"),
+            (Scale::Probs, Error::Sum { sum, .. })
+                if *sum > 1.5 && numbers.iter().all(|x| x.fract() == 0.0) =>
+            {
+                looks(
+                    "counts",
+                    "pass --counts for estimates with intervals, or --normalize for the relative frequencies",
+                )
+            }
+            (Scale::Probs, Error::Sum { sum, .. }) if (sum - 100.0).abs() < 1.0 => {
+                looks("percentages", "pass --normalize")
+            }
             _ => vec![],
         }
     }
@@ -93,12 +115,19 @@ impl Refusal<'_> {
 
     /// What each flag would make of numbers whose only fault is their sum.
     fn remedies(&self) -> Vec<String> {
-        let only_the_sum = self.sides().all(|(_, _, error)| matches!(error, Error::Sum { .. }));
+        let only_the_sum = self
+            .sides()
+            .all(|(_, _, error)| matches!(error, Error::Sum { .. }));
         if self.meaning.scale != Scale::Probs || !only_the_sum {
             return vec![];
         }
-        let (p, q) = (Measure::new(self.pair.p.numbers.clone()), Measure::new(self.pair.q.numbers.clone()));
-        let (Ok(p), Ok(q)) = (p, q) else { return vec![] };
+        let (p, q) = (
+            Measure::new(self.pair.p.numbers.clone()),
+            Measure::new(self.pair.q.numbers.clone()),
+        );
+        let (Ok(p), Ok(q)) = (p, q) else {
+            return vec![];
+        };
         let mut lines = vec![bare_sum(&p, &q)];
         if let Ok(kl) = GeneralizedKl::between(&p, &q) {
             lines.push(format!(
@@ -108,7 +137,13 @@ impl Refusal<'_> {
         }
         let (p, q) = (Distribution::normalized(p), Distribution::normalized(q));
         if let Ok(d) = Divergences::between(&p, &q, &Orders::default()) {
-            lines.insert(1, format!("hint: --normalize to divide each side by its sum: KL(P‖Q) = {} nats", short(d.kl)));
+            lines.insert(
+                1,
+                format!(
+                    "hint: --normalize to divide each side by its sum: KL(P‖Q) = {} nats",
+                    short(d.kl)
+                ),
+            );
         }
         lines
     }
@@ -118,13 +153,21 @@ impl Refusal<'_> {
 fn bare_sum(p: &Measure, q: &Measure) -> String {
     let both = p.masses().iter().zip(q.masses());
     let bare = sum(both.map(|(&p, &q)| if p == 0.0 { 0.0 } else { p * (p / q).ln() }));
-    let why = if bare < 0.0 { "below 0, which no divergence is" } else { "and that is no divergence" };
-    format!("the bare sum Σ P ln(P/Q) would be {} nats: {why}", short(bare))
+    let why = if bare < 0.0 {
+        "below 0, which no divergence is"
+    } else {
+        "and that is no divergence"
+    };
+    format!(
+        "the bare sum Σ P ln(P/Q) would be {} nats: {why}",
+        short(bare)
+    )
 }
 
 /// Whether numbers could be probabilities: from 0 to 1, summing to 1 or nearly so.
 pub(crate) fn looks_like_probs(numbers: &[f64]) -> bool {
-    numbers.iter().all(|x| (0.0..=1.0).contains(x)) && (sum(numbers.iter().copied()) - 1.0).abs() < 1e-2
+    numbers.iter().all(|x| (0.0..=1.0).contains(x))
+        && (sum(numbers.iter().copied()) - 1.0).abs() < 1e-2
 }
 
 /// The base of which the numbers look like logarithms of probabilities, and its natural logarithm.
@@ -132,8 +175,14 @@ fn log_base(numbers: &[f64]) -> Option<(&'static str, f64)> {
     if numbers.iter().any(|x| x.is_nan() || *x > 0.0) {
         return None;
     }
-    let bases = [("e", 1.0), ("2", std::f64::consts::LN_2), ("10", std::f64::consts::LN_10)];
-    bases.into_iter().find(|(_, scale)| (sum(numbers.iter().map(|x| (scale * x).exp())) - 1.0).abs() < 1e-2)
+    let bases = [
+        ("e", 1.0),
+        ("2", std::f64::consts::LN_2),
+        ("10", std::f64::consts::LN_10),
+    ];
+    bases
+        .into_iter()
+        .find(|(_, scale)| (sum(numbers.iter().map(|x| (scale * x).exp())) - 1.0).abs() < 1e-2)
 }
 
 #[cfg(test)]
