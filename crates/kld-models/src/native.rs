@@ -30,7 +30,7 @@ mod inspect;
 mod json_config;
 mod plain;
 mod rope;
-mod store;
+pub(crate) mod store;
 mod stored_matrix;
 mod weights;
 

@@ -210,16 +210,16 @@ impl Stored {
 /// Turns whole blocks into f32; `out` is cleared first.
 pub(crate) fn widen(bytes: &[u8], dtype: BlockType, out: &mut Vec<f32>) -> Result<()> {
     out.clear();
-    match dtype.name() {
-        "F32" => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
-        "F16" => out.extend(
+    match dtype {
+        BlockType::F32 => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
+        BlockType::F16 => out.extend(
             bytes
                 .as_chunks()
                 .0
                 .iter()
                 .map(|&b| half::f16::from_le_bytes(b).to_f32()),
         ),
-        "BF16" => out.extend(
+        BlockType::BF16 => out.extend(
             bytes
                 .as_chunks()
                 .0
@@ -280,9 +280,9 @@ fn directory(path: &Path, bytes: &[u8], file: usize) -> Result<Vec<(String, Stor
 
 fn block_type(dtype: Dtype) -> Option<BlockType> {
     match dtype {
-        Dtype::F32 => BlockType::from_name("F32"),
-        Dtype::F16 => BlockType::from_name("F16"),
-        Dtype::BF16 => BlockType::from_name("BF16"),
+        Dtype::F32 => Some(BlockType::F32),
+        Dtype::F16 => Some(BlockType::F16),
+        Dtype::BF16 => Some(BlockType::BF16),
         _ => None,
     }
 }
