@@ -48,4 +48,3 @@ pub use kernel::Kernel;
 pub use logit::Logit;
 pub use row::{Observed, ObservedSingle, PairOptions, RowPair, RowSingle};
 pub use top::MAX_TOP_K;
-#[cfg(test)]
