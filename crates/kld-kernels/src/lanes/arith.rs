@@ -2,9 +2,6 @@
 
 /// How a·b + c is computed.
 pub(super) trait Arith {
-    /// Whether the product is not rounded before the addition.
-    const FUSED: bool;
-
     /// a·b + c.
     fn mul_add(a: f32, b: f32, c: f32) -> f32;
 }
@@ -23,8 +20,6 @@ pub(super) type Target = Fused;
 pub(super) type Target = Separate;
 
 impl Arith for Fused {
-    const FUSED: bool = true;
-
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
@@ -32,8 +27,6 @@ impl Arith for Fused {
 }
 
 impl Arith for Separate {
-    const FUSED: bool = false;
-
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c

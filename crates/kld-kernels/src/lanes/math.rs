@@ -4,13 +4,14 @@
 
 use super::arith::Arith;
 
-/// (eʳ − 1 − r)/r² on |r| ≤ ½·ln 2: relative error 1.3e-7, which is 1e-8 of eʳ.
-const EXP: [f32; 5] = [
-    0.5,
-    0.166_665_78,
-    0.041_666_854,
-    0.008_363_146,
-    0.001_390_128_7,
+/// (2ʳ − 1)/r on |r| ≤ ½: relative error 2.1e-8.
+const EXP2: [f32; 6] = [
+    std::f32::consts::LN_2,
+    0.240_226_5,
+    0.055_503_573,
+    0.009_618_238,
+    0.001_339_073_8,
+    0.000_154_035_12,
 ];
 /// 2·(eᵘ − 1 − u)/u² on |u| ≤ 1: relative error 1.1e-7.
 const PHI: [f32; 7] = [
@@ -34,33 +35,21 @@ const JS: [f32; 6] = [
 /// ln(1 + s)/s on 0 ≤ s ≤ e⁻²: relative error 2.2e-8.
 const LN_1P: [f32; 5] = [1.0, -0.499_995_92, 0.333_087_27, -0.244_751_89, 0.152_853_3];
 
-/// The lowest exponent of [`exp`]: below it, probabilities count as zero.
-pub(super) const LOWEST: f32 = -87.0;
+/// The largest integer exponent below zero for which 2ⁿ is a normal float.
+pub(super) const LOWEST: f32 = -126.0;
 
-/// `a`, but at least [`LOWEST`]. NaN stays NaN.
-#[inline(always)]
-pub(super) fn clamped(a: f32) -> f32 {
-    if a < LOWEST { LOWEST } else { a }
-}
-
-/// eᵃ for −87 ≤ a ≤ 87, within 1 ulp with fused multiply-add. NaN stays NaN.
+/// 2^(a·per), where the exponent is cut off at [`LOWEST`]; valid up to 127. NaN stays NaN.
 ///
-/// a = n·ln 2 + r, eᵃ = 2ⁿ·eʳ. Adding 1.5·2²³ leaves the rounded n in the low bits of the sum; with 127 added too, those
-/// bits shifted to the exponent's place are the float 2ⁿ.
+/// With `per` = log₂e this is eᵃ. The exponent is n + r: adding 1.5·2²³ leaves the rounded n in the low bits of the sum;
+/// with 127 added too, those bits shifted to the exponent's place are the float 2ⁿ. The product a·per is not rounded
+/// before n is taken off, if the multiply-add is fused.
 #[inline(always)]
-pub(super) fn exp<A: Arith>(a: f32) -> f32 {
+pub(super) fn exp2<A: Arith>(a: f32, per: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0 + 127.0;
-    let z = A::mul_add(a, std::f32::consts::LOG2_E, ROUND);
-    let n = z - ROUND;
-    let r = if A::FUSED {
-        A::mul_add(n, -std::f32::consts::LN_2, a)
-    } else {
-        // n·0.693359375 is exact; the rest of ln 2 follows.
-        (a - n * 0.693_359_4) + n * 2.121_944_4e-4
-    };
+    let z = A::mul_add(a, per, ROUND);
+    let r = A::mul_add(a, per, ROUND - z);
     let power = f32::from_bits(z.to_bits() << 23);
-    let tail = polynomial::<A, 5>(r, &EXP);
-    power * A::mul_add(r * r, tail, r + 1.0)
+    power * A::mul_add(r, polynomial::<A, 6>(r, &EXP2), 1.0)
 }
 
 /// 2·(eᵘ − 1 − u) for |u| ≤ 1 and u² at hand.
@@ -69,10 +58,10 @@ pub(super) fn twice_phi<A: Arith>(u: f32, square: f32) -> f32 {
     square * polynomial::<A, 7>(u, &PHI)
 }
 
-/// (u·sinh u − cosh u·ln cosh u)/u² for u² ≤ 1.
+/// u·sinh u − cosh u·ln cosh u for u² ≤ 1.
 #[inline(always)]
 pub(super) fn js_even<A: Arith>(square: f32) -> f32 {
-    polynomial::<A, 6>(square, &JS)
+    square * polynomial::<A, 6>(square, &JS)
 }
 
 /// ln(1 + s) for 0 ≤ s ≤ e⁻².
