@@ -2,6 +2,8 @@
 //!
 //! `golden/tokenizers/generate.py` makes the tokenizers and the answers.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -274,6 +276,7 @@ fn several_threads_encode_as_one_does() {
 const REAL: &str = "KLD_SMOLLM2";
 
 #[test]
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
 fn the_real_smollm2_gives_the_tokens_of_llama_cpp() {
     let Some(path) = std::env::var_os(REAL) else {
         assert!(
