@@ -18,14 +18,16 @@ use std::{fs, io::Write as _, path::PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use kld_core::{
     count::{self, Bootstrap, CountEstimates, Counts},
-    dist::{Contribution, DistResult, Divergences, GeneralizedKl, Kind, OneSided, Orders, SCHEMA, Scale, Values},
+    dist::{
+        Contribution, DistResult, Divergences, GeneralizedKl, Kind, OneSided, Orders, SCHEMA,
+        Scale, Values,
+    },
     distribution::{Distribution, Measure},
     smoothing::Smoothing,
 };
 use kld_report::{Exporter, Json, Terminal, Unit};
 
 use prepare::{Meaning, Prepared};
-use table::Pair;
 
 /// How far is one distribution from another?
 ///
@@ -34,7 +36,10 @@ use table::Pair;
 /// nothing is clipped, and no epsilon is added unless you ask with --smooth.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct DistArgs {
     /// The reference: numbers (0.1,0.2,0.7 or 1/3,2/3), - for standard input, or a file
     ///
@@ -137,9 +142,15 @@ pub(crate) fn run(args: &DistArgs) -> Result<()> {
 
 impl DistArgs {
     fn result(&self) -> Result<DistResult> {
-        ensure!(self.reference != "-" || self.candidate != "-", "only one of P and Q can be `-`");
+        ensure!(
+            self.reference != "-" || self.candidate != "-",
+            "only one of P and Q can be `-`"
+        );
         let meaning = self.meaning();
-        let (p, q) = (source::read(&self.reference).context("P")?, source::read(&self.candidate).context("Q")?);
+        let (p, q) = (
+            source::read(&self.reference).context("P")?,
+            source::read(&self.candidate).context("Q")?,
+        );
         let pair = table::align(p, q, meaning.absent())?;
         let compared = self.compare(&meaning.apply(&pair)?, pair.names.as_deref())?;
         Ok(DistResult {
@@ -160,13 +171,21 @@ impl DistArgs {
 
     fn meaning(&self) -> Meaning {
         let scale = match self {
-            Self { generalized: true, .. } => Scale::Masses,
-            Self { log_probs: true, .. } => Scale::LogProbs,
+            Self {
+                generalized: true, ..
+            } => Scale::Masses,
+            Self {
+                log_probs: true, ..
+            } => Scale::LogProbs,
             Self { logits: true, .. } => Scale::Logits,
             Self { counts: true, .. } => Scale::Counts,
             _ => Scale::Probs,
         };
-        Meaning { scale, normalize: self.normalize, smoothing: self.smooth }
+        Meaning {
+            scale,
+            normalize: self.normalize,
+            smoothing: self.smooth,
+        }
     }
 
     fn compare(&self, prepared: &Prepared, names: Option<&[String]>) -> Result<Compared> {
@@ -174,20 +193,39 @@ impl DistArgs {
             Prepared::Distributions(p, q) => self.distributions(p, q, names),
             Prepared::Measures(p, q) => self.measures(p, q, names),
             Prepared::Samples(p, q) => {
-                let bootstrap = Bootstrap { resamples: self.resamples, seed: self.seed };
+                let bootstrap = Bootstrap {
+                    resamples: self.resamples,
+                    seed: self.seed,
+                };
                 let estimates = Some(count::estimate(p, q, &bootstrap)?);
                 let frequencies = self.distributions(&frequencies(p)?, &frequencies(q)?, names)?;
-                Ok(Compared { kind: Kind::Samples, estimates, ..frequencies })
+                Ok(Compared {
+                    kind: Kind::Samples,
+                    estimates,
+                    ..frequencies
+                })
             }
         }
     }
 
-    fn distributions(&self, p: &Distribution, q: &Distribution, names: Option<&[String]>) -> Result<Compared> {
-        let orders = Orders { renyi_alpha: self.alpha, js_beta: self.js_beta, skew_alpha: self.skew_alpha };
+    fn distributions(
+        &self,
+        p: &Distribution,
+        q: &Distribution,
+        names: Option<&[String]>,
+    ) -> Result<Compared> {
+        let orders = Orders {
+            renyi_alpha: self.alpha,
+            js_beta: self.js_beta,
+            skew_alpha: self.skew_alpha,
+        };
         Ok(Compared {
             kind: Kind::Distributions,
             values: Values::Distributions(Divergences::between(p, q, &orders)?),
-            contributions: Contribution::largest(Contribution::of_distributions(p, q, names)?, self.top),
+            contributions: Contribution::largest(
+                Contribution::of_distributions(p, q, names)?,
+                self.top,
+            ),
             only_in_reference: OneSided::of_distributions(p, q, names, self.top)?,
             only_in_candidate: OneSided::of_distributions(q, p, names, self.top)?,
             estimates: None,
@@ -217,19 +255,29 @@ struct Compared {
 }
 
 fn frequencies(counts: &Counts) -> Result<Distribution> {
-    Ok(Distribution::normalized(Measure::new(counts.counts().iter().map(|&count| count as f64).collect())?))
+    Ok(Distribution::normalized(Measure::new(
+        counts.counts().iter().map(|&count| count as f64).collect(),
+    )?))
 }
 
 /// Parses the order of a Rényi divergence.
 fn order(text: &str) -> Result<f64, String> {
     let order = text.parse().map_err(|_| "expected a number".to_owned())?;
-    if (0.0..=f64::MAX).contains(&order) { Ok(order) } else { Err("expected a number from 0 on".to_owned()) }
+    if (0.0..=f64::MAX).contains(&order) {
+        Ok(order)
+    } else {
+        Err("expected a number from 0 on".to_owned())
+    }
 }
 
 /// Parses a share.
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().map_err(|_| "expected a number".to_owned())?;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("expected a number from 0 to 1".to_owned()) }
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("expected a number from 0 to 1".to_owned())
+    }
 }
 
 fn print(result: &DistResult, exporter: &dyn Exporter<DistResult>) -> Result<()> {

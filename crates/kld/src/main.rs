@@ -16,7 +16,10 @@ fn main() -> ExitCode {
     let Verb::Dist(args) = Verb::parse();
     match dist::run(&args) {
         Ok(()) => ExitCode::SUCCESS,
-        #[expect(clippy::print_stderr, reason = "the one place where errors are printed")]
+        #[expect(
+            clippy::print_stderr,
+            reason = "the one place where errors are printed"
+        )]
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(2)

@@ -10,11 +10,19 @@ use super::table::{Precision, Table};
 ///
 /// If a line has another number of columns than the first or more than two, a number cannot be read, or a name stands twice.
 pub(crate) fn read(bytes: &[u8], separator: u8) -> Result<Table> {
-    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).delimiter(separator).from_reader(bytes);
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(separator)
+        .from_reader(bytes);
     let (mut names, mut numbers) = (Vec::new(), Vec::new());
     for (row, record) in reader.records().enumerate() {
         let record = record.context("not the table that was expected")?;
-        ensure!(record.len() <= 2, "line {} has {} columns, expected a number, or a name and a number", row + 1, record.len());
+        ensure!(
+            record.len() <= 2,
+            "line {} has {} columns, expected a number, or a name and a number",
+            row + 1,
+            record.len()
+        );
         let last = record.iter().next_back().unwrap_or_default().trim();
         match last.parse() {
             Ok(number) => {
@@ -44,11 +52,21 @@ mod tests {
     #[test]
     fn one_column_or_two_with_or_without_titles() {
         assert_eq!(read(b"0.25\n0.75\n", b',').unwrap().numbers, [0.25, 0.75]);
-        assert_eq!(read(b"p\n0.25\n0.75\n", b',').unwrap().numbers, [0.25, 0.75]);
-        let named = read(b"token,count\r\n\" the\",3\r\n\"a \"\"quoted\"\", one\", 4\r\n", b',').unwrap();
+        assert_eq!(
+            read(b"p\n0.25\n0.75\n", b',').unwrap().numbers,
+            [0.25, 0.75]
+        );
+        let named = read(
+            b"token,count\r\n\" the\",3\r\n\"a \"\"quoted\"\", one\", 4\r\n",
+            b',',
+        )
+        .unwrap();
         assert_eq!(named.names.unwrap(), [" the", "a \"quoted\", one"]);
         assert_eq!(named.numbers, [3.0, 4.0]);
-        assert_eq!(read(b"a\t1\nb\t2\n", b'\t').unwrap().names.unwrap(), ["a", "b"]);
+        assert_eq!(
+            read(b"a\t1\nb\t2\n", b'\t').unwrap().names.unwrap(),
+            ["a", "b"]
+        );
     }
 
     #[test]

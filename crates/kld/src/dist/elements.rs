@@ -66,7 +66,11 @@ impl Element {
     }
 }
 
-fn numbers<const N: usize>(bytes: &[u8], order: Order, from_little: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+fn numbers<const N: usize>(
+    bytes: &[u8],
+    order: Order,
+    from_little: impl Fn([u8; N]) -> f64,
+) -> Vec<f64> {
     let little = |mut element: [u8; N]| {
         if order == Order::Big {
             element.reverse();
@@ -91,11 +95,20 @@ mod tests {
 
     #[test]
     fn bytes_become_numbers_in_either_order() {
-        assert_eq!(Element::I16.decode(&[1, 0, 255, 255], Order::Little), [1.0, -1.0]);
-        assert_eq!(Element::I16.decode(&[0, 1, 255, 255], Order::Big), [1.0, -1.0]);
+        assert_eq!(
+            Element::I16.decode(&[1, 0, 255, 255], Order::Little),
+            [1.0, -1.0]
+        );
+        assert_eq!(
+            Element::I16.decode(&[0, 1, 255, 255], Order::Big),
+            [1.0, -1.0]
+        );
         assert_eq!(Element::F16.decode(&[0x00, 0x38], Order::Little), [0.5]);
         assert_eq!(Element::Bf16.decode(&[0x00, 0x3f], Order::Little), [0.5]);
-        assert_eq!(Element::F64.decode(&0.1_f64.to_be_bytes(), Order::Big), [0.1]);
+        assert_eq!(
+            Element::F64.decode(&0.1_f64.to_be_bytes(), Order::Big),
+            [0.1]
+        );
     }
 
     #[test]

@@ -109,14 +109,23 @@ mod tests {
     #[test]
     fn arrays_and_objects_are_read_to_the_last_digit() {
         let array = read(b"[0.1, 2, -3, \"-inf\", 0.30000000000000004]").unwrap();
-        assert_eq!(array.numbers, [0.1, 2.0, -3.0, f64::NEG_INFINITY, 0.1 + 0.2]);
+        assert_eq!(
+            array.numbers,
+            [0.1, 2.0, -3.0, f64::NEG_INFINITY, 0.1 + 0.2]
+        );
         let object = read(br#"{"b": 0.25, "a": 0.75}"#).unwrap();
-        assert_eq!((object.names.unwrap(), object.numbers), (vec!["b".into(), "a".into()], vec![0.25, 0.75]));
+        assert_eq!(
+            (object.names.unwrap(), object.numbers),
+            (vec!["b".into(), "a".into()], vec![0.25, 0.75])
+        );
     }
 
     #[test]
     fn what_is_no_table_is_refused() {
-        assert!(refused(r#"{"a": 0.5, "b": 0.1, "a": 0.4}"#).contains("`a` stands twice, at [0] and [2]"));
+        assert!(
+            refused(r#"{"a": 0.5, "b": 0.1, "a": 0.4}"#)
+                .contains("`a` stands twice, at [0] and [2]")
+        );
         assert!(refused("[0.5, [0.5]]").contains("expected a number"));
         assert!(refused(r#"{"probs": [0.5, 0.5]}"#).contains("expected a number"));
         assert!(refused("[0.5, null]").contains("expected a number"));

@@ -19,7 +19,9 @@ use super::{
 ///
 /// If it is not such a file, is cut short or goes on after the data, or holds something else than one row of numbers.
 pub(crate) fn read(bytes: &[u8]) -> Result<Table> {
-    let rest = bytes.strip_prefix(b"\x93NUMPY").context("not a NumPy file: its magic number is missing")?;
+    let rest = bytes
+        .strip_prefix(b"\x93NUMPY")
+        .context("not a NumPy file: its magic number is missing")?;
     let (header, data) = split_header(rest).context("the file ends inside its header")?;
     let header = std::str::from_utf8(header).context("the header is not text")?;
     let (element, order) = element(header)?;
@@ -27,14 +29,19 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Table> {
     let length = row_length(&shape).with_context(|| {
         format!("the array has the shape {shape:?}, expected one row of numbers\n    hint: save one row, np.save(file, array[i])")
     })?;
-    let expected = length.checked_mul(element.width()).context("the header claims more data than memory has addresses")?;
+    let expected = length
+        .checked_mul(element.width())
+        .context("the header claims more data than memory has addresses")?;
     ensure!(
         data.len() == expected,
         "the header promises {length} numbers of {} bytes, {expected} bytes in all, but {} follow",
         element.width(),
         data.len(),
     );
-    Ok(Table::unnamed(element.decode(data, order), element.precision()))
+    Ok(Table::unnamed(
+        element.decode(data, order),
+        element.precision(),
+    ))
 }
 
 /// The header and what comes after it, given what comes after the magic number.
@@ -53,15 +60,29 @@ fn split_header(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What stands in the dictionary after a key.
 fn after<'a>(header: &'a str, key: &str) -> Result<&'a str> {
     let quoted = [format!("'{key}'"), format!("\"{key}\"")];
-    let value = quoted.iter().find_map(|key| header.split_once(key.as_str())).map(|(_, value)| value.trim_start());
-    value.and_then(|value| value.strip_prefix(':')).map(str::trim_start).with_context(|| format!("the header has no `{key}`"))
+    let value = quoted
+        .iter()
+        .find_map(|key| header.split_once(key.as_str()))
+        .map(|(_, value)| value.trim_start());
+    value
+        .and_then(|value| value.strip_prefix(':'))
+        .map(str::trim_start)
+        .with_context(|| format!("the header has no `{key}`"))
 }
 
 fn element(header: &str) -> Result<(Element, Order)> {
     let descr = after(header, "descr")?;
-    let quote = descr.chars().next().filter(|c| "'\"".contains(*c)).context("the array is a structure, expected plain numbers")?;
+    let quote = descr
+        .chars()
+        .next()
+        .filter(|c| "'\"".contains(*c))
+        .context("the array is a structure, expected plain numbers")?;
     let code = descr[1..].split(quote).next().unwrap_or_default();
-    let order = if code.starts_with('>') { Order::Big } else { Order::Little };
+    let order = if code.starts_with('>') {
+        Order::Big
+    } else {
+        Order::Little
+    };
     let element = match code.trim_start_matches(['<', '>', '|', '=']) {
         "f8" => Element::F64,
         "f4" => Element::F32,
@@ -74,15 +95,30 @@ fn element(header: &str) -> Result<(Element, Order)> {
         "u4" => Element::U32,
         "u2" => Element::U16,
         "u1" => Element::U8,
-        _ => bail!("the elements are `{code}`, expected floats (f2, f4, f8) or whole numbers (i1 … u8)"),
+        _ => bail!(
+            "the elements are `{code}`, expected floats (f2, f4, f8) or whole numbers (i1 … u8)"
+        ),
     };
     Ok((element, order))
 }
 
 fn shape(header: &str) -> Result<Vec<usize>> {
-    let inside = after(header, "shape")?.strip_prefix('(').and_then(|shape| shape.split_once(')')).map(|(inside, _)| inside);
-    let lengths = inside.context("the header's `shape` is no tuple")?.split(',').map(str::trim).filter(|length| !length.is_empty());
-    lengths.map(|length| length.parse().with_context(|| format!("the header's `shape` has the length `{length}`"))).collect()
+    let inside = after(header, "shape")?
+        .strip_prefix('(')
+        .and_then(|shape| shape.split_once(')'))
+        .map(|(inside, _)| inside);
+    let lengths = inside
+        .context("the header's `shape` is no tuple")?
+        .split(',')
+        .map(str::trim)
+        .filter(|length| !length.is_empty());
+    lengths
+        .map(|length| {
+            length
+                .parse()
+                .with_context(|| format!("the header's `shape` has the length `{length}`"))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -91,7 +127,13 @@ mod tests {
 
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
         let length = (header.len() as u16).to_le_bytes();
-        [b"\x93NUMPY\x01\x00".as_slice(), &length, header.as_bytes(), data].concat()
+        [
+            b"\x93NUMPY\x01\x00".as_slice(),
+            &length,
+            header.as_bytes(),
+            data,
+        ]
+        .concat()
     }
 
     fn refused(bytes: &[u8]) -> String {
@@ -100,33 +142,55 @@ mod tests {
 
     #[test]
     fn either_byte_order_is_read() {
-        let little = file("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }\n", &[0, 0, 0, 63, 0, 0, 0, 63]);
+        let little = file(
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }\n",
+            &[0, 0, 0, 63, 0, 0, 0, 63],
+        );
         assert_eq!(read(&little).unwrap().numbers, [0.5, 0.5]);
-        let big = file("{'descr': '>i2', 'fortran_order': True, 'shape': (2,), }\n", &[0, 3, 1, 0]);
+        let big = file(
+            "{'descr': '>i2', 'fortran_order': True, 'shape': (2,), }\n",
+            &[0, 3, 1, 0],
+        );
         assert_eq!(read(&big).unwrap().numbers, [3.0, 256.0]);
     }
 
     #[test]
     fn lying_headers_are_found_out() {
-        let of = |shape: &str| file(&format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}"), &[0; 16]);
+        let of = |shape: &str| {
+            file(
+                &format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}"),
+                &[0; 16],
+            )
+        };
         assert!(read(&of("(2,)")).is_ok());
-        assert!(refused(&of("(3,)")).contains("promises 3 numbers of 8 bytes, 24 bytes in all, but 16 follow"));
+        assert!(
+            refused(&of("(3,)"))
+                .contains("promises 3 numbers of 8 bytes, 24 bytes in all, but 16 follow")
+        );
         assert!(refused(&of("(1,)")).contains("but 16 follow"));
-        assert!(refused(&of("(18446744073709551615,)")).contains("more data than memory has addresses"));
+        assert!(
+            refused(&of("(18446744073709551615,)")).contains("more data than memory has addresses")
+        );
         assert!(refused(&of("(99999999999999999999999,)")).contains("has the length"));
         assert!(refused(&of("(-2,)")).contains("has the length `-2`"));
         assert!(refused(&of("(2, 2)")).contains("expected one row"));
         assert!(refused(&of("()")).contains("expected one row"));
         assert!(refused(&of("2")).contains("no tuple"));
         assert!(refused(&file("{'descr': '|O', 'shape': (1,)}", b"cos\nsystem")).contains("`|O`"));
-        assert!(refused(&file("{'descr': [('a', '<f8')], 'shape': (1,)}", &[0; 8])).contains("a structure"));
+        assert!(
+            refused(&file("{'descr': [('a', '<f8')], 'shape': (1,)}", &[0; 8]))
+                .contains("a structure")
+        );
         assert!(refused(&file("{'descr': '", &[])).contains("``"));
         assert!(refused(&file("{}", &[])).contains("no `descr`"));
     }
 
     #[test]
     fn every_truncation_is_an_error() {
-        let whole = file("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", &[0; 16]);
+        let whole = file(
+            "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n",
+            &[0; 16],
+        );
         for end in 0..whole.len() {
             assert!(read(&whole[..end]).is_err(), "cut at {end}");
         }

@@ -47,18 +47,26 @@ impl Meaning {
     /// If one is not that: with what is wrong on each side, how much, and which flag would mean it.
     pub(crate) fn apply(self, pair: &Pair) -> Result<Prepared> {
         match self.scale {
-            Scale::Masses => self.both(pair, |table| Measure::new(table.numbers.clone())).map(|(p, q)| Prepared::Measures(p, q)),
-            Scale::Counts => self.both(pair, |table| Counts::from_numbers(&table.numbers)).map(|(p, q)| Prepared::Samples(p, q)),
-            Scale::Probs | Scale::LogProbs | Scale::Logits => {
-                self.distributions(pair).map(|(p, q)| Prepared::Distributions(p, q))
-            }
+            Scale::Masses => self
+                .both(pair, |table| Measure::new(table.numbers.clone()))
+                .map(|(p, q)| Prepared::Measures(p, q)),
+            Scale::Counts => self
+                .both(pair, |table| Counts::from_numbers(&table.numbers))
+                .map(|(p, q)| Prepared::Samples(p, q)),
+            Scale::Probs | Scale::LogProbs | Scale::Logits => self
+                .distributions(pair)
+                .map(|(p, q)| Prepared::Distributions(p, q)),
         }
     }
 
     fn distributions(self, pair: &Pair) -> Result<(Distribution, Distribution)> {
         match self.smoothing {
-            Some(laplace @ Smoothing::Laplace(_)) => self.both(pair, |table| smoothed_counts(table, laplace)),
-            Some(smoothing) => self.both(pair, |table| self.distribution(table)).map(|(p, q)| smoothing.distributions(&p, &q)),
+            Some(laplace @ Smoothing::Laplace(_)) => {
+                self.both(pair, |table| smoothed_counts(table, laplace))
+            }
+            Some(smoothing) => self
+                .both(pair, |table| self.distribution(table))
+                .map(|(p, q)| smoothing.distributions(&p, &q)),
             None => self.both(pair, |table| self.distribution(table)),
         }
     }
@@ -79,7 +87,15 @@ impl Meaning {
     fn both<T>(self, pair: &Pair, build: impl Fn(&Table) -> Result<T, Error>) -> Result<(T, T)> {
         match (build(&pair.p), build(&pair.q)) {
             (Ok(p), Ok(q)) => Ok((p, q)),
-            (p, q) => bail!(Refusal { meaning: self, pair, p: p.err(), q: q.err() }.to_string()),
+            (p, q) => bail!(
+                Refusal {
+                    meaning: self,
+                    pair,
+                    p: p.err(),
+                    q: q.err()
+                }
+                .to_string()
+            ),
         }
     }
 
@@ -104,7 +120,9 @@ impl Meaning {
     /// What is allowed, but looks like a mistake.
     pub(crate) fn doubts(self, pair: &Pair) -> Vec<String> {
         let sides = [('P', &pair.p), ('Q', &pair.q)];
-        let doubtful = sides.into_iter().filter(|(_, table)| self.scale == Scale::Logits && looks_like_probs(&table.numbers));
+        let doubtful = sides
+            .into_iter()
+            .filter(|(_, table)| self.scale == Scale::Logits && looks_like_probs(&table.numbers));
         doubtful
             .map(|(side, _)| format!("{side} looks like probabilities, and --logits puts it through softmax nevertheless"))
             .collect()
@@ -114,5 +132,8 @@ impl Meaning {
 fn smoothed_counts(table: &Table, laplace: Smoothing) -> Result<Distribution, Error> {
     Counts::from_numbers(&table.numbers)?;
     let counts = Measure::new(table.numbers.clone())?;
-    laplace.counts(&counts).ok_or(Error::Smoothing { given: laplace.to_string(), expected: "it must be one of counts" })
+    laplace.counts(&counts).ok_or(Error::Smoothing {
+        given: laplace.to_string(),
+        expected: "it must be one of counts",
+    })
 }

@@ -15,22 +15,28 @@ use super::{
 /// If the file is damaged, the tensor cannot be chosen, or it is not one row of numbers.
 pub(crate) fn read(bytes: &[u8], name: Option<&str>) -> Result<Table> {
     let file = SafeTensors::deserialize(bytes).context("not a sound safetensors file")?;
-    let tensor = match name {
-        Some(name) => file.tensor(name).with_context(|| format!("there is no tensor `{name}`; there is {}", listed(&file)))?,
-        None => {
-            ensure!(
-                file.len() == 1,
-                "the file has {} tensors, expected one\n    hint: add the name, file.safetensors#NAME; there is {}",
-                file.len(),
-                listed(&file),
-            );
-            file.tensor(file.names()[0])?
-        }
+    let tensor = if let Some(name) = name {
+        file.tensor(name)
+            .with_context(|| format!("there is no tensor `{name}`; there is {}", listed(&file)))?
+    } else {
+        let (count, names) = (file.len(), listed(&file));
+        ensure!(
+            count == 1,
+            "the file has {count} tensors, expected one\n    hint: add a name, file.safetensors#NAME; there is {names}"
+        );
+        file.tensor(file.names()[0])?
     };
     let length = row_length(tensor.shape());
-    ensure!(length.is_some(), "the tensor has the shape {:?}, expected one row of numbers", tensor.shape());
+    ensure!(
+        length.is_some(),
+        "the tensor has the shape {:?}, expected one row of numbers",
+        tensor.shape()
+    );
     let element = element(tensor.dtype())?;
-    Ok(Table::unnamed(element.decode(tensor.data(), Order::Little), element.precision()))
+    Ok(Table::unnamed(
+        element.decode(tensor.data(), Order::Little),
+        element.precision(),
+    ))
 }
 
 fn element(stored: Dtype) -> Result<Element> {
@@ -53,7 +59,11 @@ fn element(stored: Dtype) -> Result<Element> {
 
 /// The first few names, for messages.
 fn listed(file: &SafeTensors) -> String {
-    let mut names: Vec<_> = file.names().into_iter().map(|name| format!("`{name}`")).collect();
+    let mut names: Vec<_> = file
+        .names()
+        .into_iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
     names.sort();
     let more = names.len().saturating_sub(5);
     names.truncate(5);

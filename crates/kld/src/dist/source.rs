@@ -14,7 +14,8 @@ use super::{
 };
 
 /// What an argument may be; for messages.
-const KINDS: &str = "numbers (0.1,0.2,0.7), `-`, or a file .json .csv .tsv .txt .npy .safetensors[#TENSOR]";
+const KINDS: &str =
+    "numbers (0.1,0.2,0.7), `-`, or a file .json .csv .tsv .txt .npy .safetensors[#TENSOR]";
 
 /// Reads what an argument names.
 ///
@@ -24,14 +25,22 @@ const KINDS: &str = "numbers (0.1,0.2,0.7), `-`, or a file .json .csv .tsv .txt 
 pub(crate) fn read(argument: &str) -> Result<Table> {
     if argument == "-" {
         let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).context("standard input")?;
+        io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .context("standard input")?;
         return sniffed(&bytes).context("standard input");
     }
     if let Some((path, tensor)) = tensor_of(argument) {
         return safetensors::read(&bytes_of(path)?, Some(tensor)).context(argument.to_owned());
     }
-    let extension = Path::new(argument).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let file = |parse: fn(&[u8]) -> Result<Table>| parse(&bytes_of(argument)?).context(argument.to_owned());
+    let extension = Path::new(argument)
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
+    let file = |parse: fn(&[u8]) -> Result<Table>| {
+        parse(&bytes_of(argument)?).context(argument.to_owned())
+    };
     match extension.to_ascii_lowercase().as_str() {
         "json" => file(json::read),
         "csv" => file(|bytes| csv::read(bytes, b',')),
@@ -60,7 +69,9 @@ fn written(argument: &str) -> Result<Table> {
     }
     match numbers(argument) {
         Some(numbers) => Ok(Table::unnamed(numbers, Precision::Double)),
-        None if Path::new(argument).exists() => bail!("{argument}: of no known kind, expected {KINDS}"),
+        None if Path::new(argument).exists() => {
+            bail!("{argument}: of no known kind, expected {KINDS}")
+        }
         None => bail!("`{argument}` is neither numbers nor a file, expected {KINDS}"),
     }
 }
@@ -82,7 +93,9 @@ fn sniffed(bytes: &[u8]) -> Result<Table> {
 
 /// Numbers between commas and white space, if there is nothing else.
 fn numbers(text: &str) -> Option<Vec<f64>> {
-    let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+    let words = text
+        .split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|word| !word.is_empty());
     words.map(number).collect()
 }
 
@@ -110,13 +123,19 @@ mod tests {
     fn bytes_are_recognized_by_their_look() {
         assert_eq!(sniffed(b" {\"a\": 1}").unwrap().names.unwrap(), ["a"]);
         assert_eq!(sniffed(b"0.5\n0.5\n").unwrap().numbers, [0.5, 0.5]);
-        assert_eq!(sniffed(b"token,count\nthe,3\n").unwrap().names.unwrap(), ["the"]);
+        assert_eq!(
+            sniffed(b"token,count\nthe,3\n").unwrap().names.unwrap(),
+            ["the"]
+        );
         assert!(sniffed(b"\xff\xfe").is_err());
     }
 
     #[test]
     fn a_tensor_is_named_after_a_hash() {
-        assert_eq!(tensor_of("a#b/c.safetensors#logits.0"), Some(("a#b/c.safetensors", "logits.0")));
+        assert_eq!(
+            tensor_of("a#b/c.safetensors#logits.0"),
+            Some(("a#b/c.safetensors", "logits.0"))
+        );
         assert_eq!(tensor_of("c.safetensors"), None);
     }
 }

@@ -45,7 +45,11 @@ impl Precision {
 impl Table {
     /// Numbers without names.
     pub(crate) fn unnamed(numbers: Vec<f64>, precision: Precision) -> Self {
-        Self { names: None, numbers, precision }
+        Self {
+            names: None,
+            numbers,
+            precision,
+        }
     }
 
     /// Numbers with names, as text gives them.
@@ -58,10 +62,16 @@ impl Table {
         let mut first = HashMap::new();
         for (index, name) in names.iter().enumerate() {
             if let Some(before) = first.insert(name.as_str(), index) {
-                bail!("the name `{name}` stands twice, at [{before}] and [{index}]: which one counts?");
+                bail!(
+                    "the name `{name}` stands twice, at [{before}] and [{index}]: which one counts?"
+                );
             }
         }
-        Ok(Self { names: Some(names), numbers, precision: Precision::Double })
+        Ok(Self {
+            names: Some(names),
+            numbers,
+            precision: Precision::Double,
+        })
     }
 }
 
@@ -84,12 +94,18 @@ pub(crate) struct Pair {
 pub(crate) fn align(p: Table, q: Table, absent: f64) -> Result<Pair> {
     match (&p.names, &q.names) {
         (Some(_), Some(_)) => Ok(align_by_name(p, q, absent)),
-        (None, None) if p.numbers.len() != q.numbers.len() => {
-            Err(Error::Lengths { reference: p.numbers.len(), candidate: q.numbers.len() }.into())
+        (None, None) if p.numbers.len() != q.numbers.len() => Err(Error::Lengths {
+            reference: p.numbers.len(),
+            candidate: q.numbers.len(),
         }
+        .into()),
         (None, None) => Ok(Pair { names: None, p, q }),
         (p_names, _) => {
-            let (with, without) = if p_names.is_some() { ("P", "Q") } else { ("Q", "P") };
+            let (with, without) = if p_names.is_some() {
+                ("P", "Q")
+            } else {
+                ("Q", "P")
+            };
             bail!(
                 "{with} has names and {without} has not: they cannot be matched\n    \
                  hint: give names on both sides (a JSON object, a CSV of name,number) or on neither"
@@ -125,12 +141,23 @@ mod tests {
     use super::*;
 
     fn named(entries: &[(&str, f64)]) -> Table {
-        Table::named(entries.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()).unwrap()
+        Table::named(
+            entries
+                .iter()
+                .map(|(name, number)| ((*name).to_owned(), *number))
+                .collect(),
+        )
+        .unwrap()
     }
 
     #[test]
     fn names_are_joined_whatever_their_order_and_missing_ones_are_absent() {
-        let pair = align(named(&[("a", 0.25), ("b", 0.75)]), named(&[("c", 0.5), ("b", 0.5)]), 0.0).unwrap();
+        let pair = align(
+            named(&[("a", 0.25), ("b", 0.75)]),
+            named(&[("c", 0.5), ("b", 0.5)]),
+            0.0,
+        )
+        .unwrap();
         assert_eq!(pair.names.unwrap(), ["a", "b", "c"]);
         assert_eq!(pair.p.numbers, [0.25, 0.75, 0.0]);
         assert_eq!(pair.q.numbers, [0.0, 0.5, 0.5]);
