@@ -47,6 +47,11 @@ impl Top {
         }
     }
 
+    /// The largest entry, if one above −∞ was offered.
+    pub(crate) fn first(&self) -> Option<u32> {
+        self.entries[..self.len].first().copied()
+    }
+
     /// How many entries both lists hold.
     pub(crate) fn overlap(&self, other: &Top) -> u32 {
         let theirs = &other.entries[..other.len];

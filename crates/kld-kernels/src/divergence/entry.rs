@@ -19,7 +19,8 @@ impl Entry {
     /// From ln P and ln Q.
     #[must_use]
     pub fn from_log_probs(ln_p: f64, ln_q: f64) -> Entry {
-        let t = if ln_p == ln_q { 0.0 } else { ln_q - ln_p };
+        let both_zero = ln_p == f64::NEG_INFINITY && ln_q == f64::NEG_INFINITY;
+        let t = if both_zero { 0.0 } else { ln_q - ln_p };
         Entry {
             p: ln_p.exp(),
             q: ln_q.exp(),

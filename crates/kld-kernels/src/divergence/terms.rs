@@ -16,6 +16,11 @@
 //! | χ² | (P − Q)²/Q | (Q² − P²)/Q |
 //! | cross-entropy | −P·ln Q | −P |
 
+#![expect(
+    clippy::float_cmp,
+    reason = "the order 1, and differences of exactly zero, are meant"
+)]
+
 use super::Divergence;
 use super::entry::{Entry, phi};
 
@@ -24,7 +29,7 @@ impl Divergence {
     #[must_use]
     pub fn term(self, entry: &Entry) -> f64 {
         match self {
-            Divergence::Kl => entry.relative(),
+            Divergence::Kl | Divergence::Renyi { alpha: 1.0 } => entry.relative(),
             Divergence::ReverseKl => entry.swapped().relative(),
             Divergence::Jeffreys => entry.relative() + entry.swapped().relative(),
             Divergence::Js => js_term(entry, 0.5),
@@ -33,7 +38,6 @@ impl Divergence {
             Divergence::ReverseSkewKl { alpha } => {
                 entry.swapped().against_mixture(alpha).relative()
             }
-            Divergence::Renyi { alpha: 1.0 } => entry.relative(),
             Divergence::Renyi { alpha } => renyi_term(entry, alpha),
             Divergence::TotalVariation => 0.5 * difference(entry).abs(),
             Divergence::Hellinger => 0.5 * root_difference(entry).powi(2),
