@@ -28,7 +28,6 @@ use kld_core::{
 use kld_report::{Exporter, Json, Terminal, Unit};
 
 use prepare::{Meaning, Prepared};
-use table::Pair;
 
 /// How far is one distribution from another?
 ///

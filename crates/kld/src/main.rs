@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod dist;
 mod exit;
 mod info;
 mod models;
@@ -20,6 +21,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "kld", version, propagate_version = true)]
 enum Verb {
+    Dist(dist::DistArgs),
     Compare(compare::CompareArgs),
     Score(score::ScoreArgs),
     Info(info::InfoArgs),
@@ -27,6 +29,7 @@ enum Verb {
 
 fn main() -> ExitCode {
     let outcome = match Verb::parse() {
+        Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
         Verb::Compare(args) => compare::run(&args),
         Verb::Score(args) => score::run(&args),
         Verb::Info(args) => info::run(&args),

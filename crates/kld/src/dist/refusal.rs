@@ -30,12 +30,8 @@ impl fmt::Display for Refusal<'_> {
             .map(|(side, _, error)| format!("{side} {error}{}", self.named(error)))
             .collect();
         write!(f, "{}", wrong.join("; "))?;
-        let mut lines = self
-            .sides()
-            .flat_map(|(side, table, error)| self.hints(side, table, error))
-            .collect::<Vec<_>>();
+        let mut lines = self.hints();
         lines.extend(self.remedies());
-        lines.dedup();
         lines.iter().try_for_each(|line| write!(f, "\n    {line}"))
     }
 }
@@ -58,58 +54,51 @@ impl Refusal<'_> {
         name.map(|name| format!(" (`{name}`)")).unwrap_or_default()
     }
 
-    /// What the numbers of one side look like instead.
-    fn hints(&self, side: char, table: &Table, error: &Error) -> Vec<String> {
+    /// What the refused numbers look like instead, and what to do about it; said once where both sides are alike.
+    fn hints(&self) -> Vec<String> {
+        let look = |(side, table, error)| self.look(table, error).map(|look| (side, look));
+        let looks: Vec<_> = self.sides().filter_map(look).collect();
+        match looks.as_slice() {
+            [('P', p), ('Q', q)] if p == q => vec![format!("hint: P and Q look like {p}")],
+            _ => looks
+                .iter()
+                .map(|(side, look)| format!("hint: {side} looks like {look}"))
+                .collect(),
+        }
+    }
+
+    fn look(&self, table: &Table, error: &Error) -> Option<String> {
         let numbers = &table.numbers;
-        let looks =
-            |what: &str, remedy: &str| vec![format!("hint: {side} looks like {what}: {remedy}")];
+        let odd_entry = matches!(
+            error,
+            Error::Negative { .. } | Error::NotFinite { .. } | Error::NotACount { .. }
+        );
         match (self.meaning.scale, error) {
-            (_, Error::Empty | Error::NoMass | Error::Overflow) => vec![],
+            (Scale::Logits, _) | (_, Error::Empty | Error::NoMass | Error::Overflow) => None,
             (Scale::LogProbs | Scale::Counts, _) if looks_like_probs(numbers) => {
-                looks("probabilities", &format!("leave out {}", self.flag()))
+                Some(format!("probabilities: leave out {}", self.flag()))
             }
-            (Scale::LogProbs, _) => looks("logits", "pass --logits"),
-            (
-                Scale::Probs | Scale::Masses | Scale::Counts,
-                Error::Negative { .. } | Error::NotFinite { .. } | Error::NotACount { .. },
-            ) => {
-                match log_base(numbers) {
-                    Some((_, 1.0)) => looks("log-probabilities", "pass --log-probs"),
-                    Some((base, scale)) => looks(
-                        &format!("log-probabilities to base {base}"),
-                        &format!(
-                            "multiply by ln {base} = {} and pass --log-probs",
-                            short(scale)
-                        ),
-                    ),
-                    None if numbers.iter().any(|x| *x < 0.0) => {
-                        vec!["hint: if these are logits, pass --logits; a mass below 0 has no meaning".to_owned()]
-                    }
-                    None => vec![],
-                }
-            }
+            (Scale::LogProbs, _) => Some("logits: pass --logits".to_owned()),
+            (_, _) if odd_entry => like_logarithms(numbers),
             (Scale::Probs, Error::Sum { sum, .. })
                 if *sum > 1.5 && numbers.iter().all(|x| x.fract() == 0.0) =>
             {
-                looks(
-                    "counts",
-                    "pass --counts for estimates with intervals, or --normalize for the relative frequencies",
-                )
+                let for_what =
+                    "for estimates with intervals, or --normalize for the relative frequencies";
+                Some(format!("counts: pass --counts {for_what}"))
             }
             (Scale::Probs, Error::Sum { sum, .. }) if (sum - 100.0).abs() < 1.0 => {
-                looks("percentages", "pass --normalize")
+                Some("percentages: pass --normalize".to_owned())
             }
-            _ => vec![],
+            _ => None,
         }
     }
 
     fn flag(&self) -> &'static str {
-        match self.meaning.scale {
-            Scale::LogProbs => "--log-probs",
-            Scale::Counts => "--counts",
-            Scale::Logits => "--logits",
-            Scale::Masses => "--generalized",
-            Scale::Probs => "the flag",
+        if self.meaning.scale == Scale::Counts {
+            "--counts"
+        } else {
+            "--log-probs"
         }
     }
 
@@ -146,6 +135,21 @@ impl Refusal<'_> {
             );
         }
         lines
+    }
+}
+
+/// What numbers with entries below 0 may be.
+fn like_logarithms(numbers: &[f64]) -> Option<String> {
+    match log_base(numbers) {
+        Some((_, 1.0)) => Some("log-probabilities: pass --log-probs".to_owned()),
+        Some((base, scale)) => Some(format!(
+            "log-probabilities to base {base}: multiply by ln {base} = {} and pass --log-probs",
+            short(scale)
+        )),
+        None if numbers.iter().any(|x| *x < 0.0) => {
+            Some("logits, if it is no mistake: pass --logits".to_owned())
+        }
+        None => None,
     }
 }
 

@@ -15,19 +15,16 @@ use super::{
 /// If the file is damaged, the tensor cannot be chosen, or it is not one row of numbers.
 pub(crate) fn read(bytes: &[u8], name: Option<&str>) -> Result<Table> {
     let file = SafeTensors::deserialize(bytes).context("not a sound safetensors file")?;
-    let tensor = match name {
-        Some(name) => file
-            .tensor(name)
-            .with_context(|| format!("there is no tensor `{name}`; there is {}", listed(&file)))?,
-        None => {
-            ensure!(
-                file.len() == 1,
-                "the file has {} tensors, expected one\n    hint: add the name, file.safetensors#NAME; there is {}",
-                file.len(),
-                listed(&file),
-            );
-            file.tensor(file.names()[0])?
-        }
+    let tensor = if let Some(name) = name {
+        file.tensor(name)
+            .with_context(|| format!("there is no tensor `{name}`; there is {}", listed(&file)))?
+    } else {
+        let (count, names) = (file.len(), listed(&file));
+        ensure!(
+            count == 1,
+            "the file has {count} tensors, expected one\n    hint: add a name, file.safetensors#NAME; there is {names}"
+        );
+        file.tensor(file.names()[0])?
     };
     let length = row_length(tensor.shape());
     ensure!(
