@@ -1,0 +1,423 @@
+//! Scenarios of `kld compare`, `kld score` and `kld info`, run through the program itself on tiny models.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its own data has failed"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use kld_models::gguf::{BlockType, requantize};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const TEXT: &str = "To be, or not to be, that is the question: whether it is nobler in the mind to suffer the slings and arrows of \
+                    fortune, or to take arms against a sea of troubles, and by opposing end them.";
+
+/// A folder with `p.gguf`, its forms `q8_0.gguf` and `q4_0.gguf`, and `text.txt`.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let source = golden("llama/model.gguf");
+        fs::copy(&source, desk.path("p.gguf")).unwrap();
+        for form in ["q8_0", "q4_0"] {
+            let dtype = BlockType::from_name(&form.to_uppercase()).unwrap();
+            requantize(&source, &desk.path(&format!("{form}.gguf")), dtype).unwrap();
+        }
+        fs::write(desk.path("text.txt"), TEXT).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn kld(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kld"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+            .env("HF_HUB_CACHE", self.path("no-cache"))
+            .env("HF_HUB_OFFLINE", "1")
+            .env_remove("KLD_ISA");
+        command
+    }
+
+    /// What a run that should succeed prints.
+    fn printed(&self, arguments: &str) -> String {
+        let output = self.kld(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What is said to somebody whose input is refused.
+    fn refused(&self, arguments: &str) -> String {
+        let output = self.kld(arguments);
+        assert_eq!(
+            (output.status.code(), output.stdout.len()),
+            (Some(2), 0),
+            "{}",
+            stderr(&output)
+        );
+        stderr(&output)
+    }
+
+    fn json(&self, arguments: &str) -> Value {
+        serde_json::from_str(&self.printed(&format!("{arguments} --json -"))).unwrap()
+    }
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../golden/models")
+        .join(name)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_table_says_how_far_a_quantized_model_has_moved() {
+    insta::assert_snapshot!(Desk::new().printed("compare p.gguf q8_0.gguf --text text.txt --context 32"), @"");
+}
+
+#[test]
+fn several_candidates_begin_with_an_overview() {
+    let table =
+        Desk::new().printed("compare p.gguf q8_0.gguf q4_0.gguf --text text.txt --context 32");
+    let overview: Vec<&str> = table.lines().skip(3).take(3).collect();
+    insta::assert_snapshot!(overview.join("\n"), @"");
+}
+
+#[test]
+fn the_json_has_what_its_page_says() {
+    let desk = Desk::new();
+    let result =
+        desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
+    insta::assert_snapshot!(shape(&result), @"");
+    assert_eq!(result["schema"], "kld.compare/1");
+    assert_eq!(result["reference"]["name"], "p.gguf");
+    assert_eq!(result["candidates"][0]["verdict"]["passed"], true);
+    let score = desk.json("score p.gguf --text text.txt --context 32");
+    insta::assert_snapshot!(shape(&score), @"");
+    assert_eq!(score["schema"], "kld.score/1");
+}
+
+/// The names and kinds of all fields; of a list, those of its first entry.
+fn shape(value: &Value) -> String {
+    fn write(value: &Value, path: &str, lines: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(name, v)| write(v, &format!("{path}.{name}"), lines)),
+            Value::Array(entries) => match entries.first() {
+                Some(first) => write(first, &format!("{path}[]"), lines),
+                None => lines.push(format!("{path}[]")),
+            },
+            Value::Null => lines.push(format!("{path}: null")),
+            Value::Bool(_) => lines.push(format!("{path}: true or false")),
+            Value::Number(_) => lines.push(format!("{path}: number")),
+            Value::String(_) => lines.push(format!("{path}: text")),
+        }
+    }
+    let mut lines = Vec::new();
+    write(value, "", &mut lines);
+    lines.join("\n")
+}
+
+#[test]
+fn text_json_and_exit_code_share_one_verdict() {
+    let desk = Desk::new();
+    for (gate, code, words) in [
+        ("mean=1,p99=1", 0, "verdict: passed"),
+        ("mean=1,p99=1e-6", 1, "verdict: FAILED"),
+    ] {
+        let arguments =
+            format!("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above {gate}");
+        let output = desk.kld(&arguments);
+        assert_eq!(output.status.code(), Some(code));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(words));
+        let output = desk.kld(&format!("{arguments} --json r.json --csv r.csv"));
+        assert_eq!(output.status.code(), Some(code));
+        let json: Value = serde_json::from_slice(&fs::read(desk.path("r.json")).unwrap()).unwrap();
+        assert_eq!(json["candidates"][0]["verdict"]["passed"], code == 0);
+    }
+}
+
+#[test]
+fn gates_that_cannot_be_understood_are_refused_before_any_work() {
+    let desk = Desk::new();
+    let refused = |gate: &str| {
+        desk.refused(&format!(
+            "compare p.gguf q8_0.gguf --text text.txt --fail-above {gate}"
+        ))
+    };
+    assert!(refused("meen=0.1").contains("unknown metric \"meen\"; known: mean, median"));
+    assert!(refused("top1=0.95").contains("for an agreement of at least 95 % write top1=0.05"));
+}
+
+#[test]
+fn the_same_file_twice_is_a_warning_and_so_is_an_exact_zero() {
+    let desk = Desk::new();
+    let same = desk.printed("compare p.gguf p.gguf --text text.txt --context 32");
+    assert!(
+        same.contains("warning: candidate and reference are the same file: this measures nothing"),
+        "{same}"
+    );
+    let folder = golden("llama");
+    let other = desk.printed(&format!(
+        "compare p.gguf {} --text text.txt --context 32",
+        folder.display()
+    ));
+    // The same weights in another container: zero, or rounding of another order of operations.
+    assert!(
+        other.contains("warning: KL is exactly zero") || other.contains("e-"),
+        "{other}"
+    );
+}
+
+#[test]
+fn csv_is_tidy() {
+    let desk = Desk::new();
+    let table =
+        desk.printed("compare p.gguf q8_0.gguf q4_0.gguf --text text.txt --context 32 --csv -");
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    let heads = rows.headers().unwrap().clone();
+    let column = |name: &str| heads.iter().position(|head| head == name).unwrap();
+    let (scope, kl) = (column("scope"), column("kl_mean_nats"));
+    let means: Vec<f64> = rows
+        .records()
+        .map(Result::unwrap)
+        .filter(|row| &row[scope] == "all")
+        .map(|row| row[kl].parse().unwrap())
+        .collect();
+    assert!(
+        means.len() == 2 && 0.0 < means[0] && means[0] < means[1],
+        "{means:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_what_to_do() {
+    let desk = Desk::new();
+    fs::write(
+        desk.path("broken.gguf"),
+        b"GGUF\x03\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+    )
+    .unwrap();
+    fs::write(desk.path("empty.txt"), "").unwrap();
+    fs::write(desk.path("table.pdf"), "x").unwrap();
+    let cases = [
+        (
+            "compare p.gguf nowhere.gguf --text text.txt",
+            "nowhere.gguf",
+        ),
+        ("compare p.gguf broken.gguf --text text.txt", "broken.gguf"),
+        ("compare p.gguf some/model --text text.txt", "some/model"),
+        ("compare p.gguf q8_0.gguf --text nowhere.txt", "nowhere.txt"),
+        (
+            "compare p.gguf q8_0.gguf --text empty.txt",
+            "no text in empty.txt",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text table.pdf",
+            "expected .txt, .md or .jsonl",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --context 4096",
+            "was made for at most 64",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --json no/folder/r.json",
+            "no/folder/r.json",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --seed 1",
+            "--max-windows",
+        ),
+        ("compare p.gguf --text text.txt", "<Q>"),
+        ("compare p.gguf q8_0.gguf", "--text"),
+    ];
+    for (arguments, words) in cases {
+        let message = desk.refused(arguments);
+        assert!(
+            message.starts_with("error: ") && message.contains(words),
+            "{arguments}: {message}"
+        );
+    }
+}
+
+#[test]
+fn models_with_other_tokenizers_are_refused() {
+    let desk = Desk::new();
+    // A copy of the model whose tokenizer has two tokens exchanged.
+    let folder = desk.path("other");
+    fs::create_dir(&folder).unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        fs::copy(golden("llama").join(name), folder.join(name)).unwrap();
+    }
+    let tokenizer = fs::read_to_string(folder.join("tokenizer.json")).unwrap();
+    let mut tokenizer: Value = serde_json::from_str(&tokenizer).unwrap();
+    let vocabulary = &mut tokenizer["model"]["vocab"];
+    let (e, o) = (vocabulary["e"].take(), vocabulary["o"].take());
+    (vocabulary["e"], vocabulary["o"]) = (o, e);
+    fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let message = desk.refused("compare p.gguf other --text text.txt --context 32");
+    assert!(
+        message.contains("tokenizers disagree on this text: in text.txt, token 1 is"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_failed_run_leaves_an_older_result_alone() {
+    let desk = Desk::new();
+    fs::write(desk.path("r.json"), "older").unwrap();
+    desk.refused("compare p.gguf nowhere.gguf --text text.txt --json r.json");
+    assert_eq!(fs::read_to_string(desk.path("r.json")).unwrap(), "older");
+    let left = fs::read_dir(desk.folder.path()).unwrap().filter(|e| {
+        e.as_ref()
+            .unwrap()
+            .path()
+            .extension()
+            .is_some_and(|e| e == "part")
+    });
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn memory_that_does_not_suffice_changes_the_path_but_not_the_numbers() {
+    let desk = Desk::new();
+    let compare = "compare p.gguf q8_0.gguf --text text.txt --context 32";
+    let (roomy, tight) = (
+        desk.json(compare),
+        desk.json(&format!("{compare} --memory 1kB")),
+    );
+    assert_eq!(tight["candidates"][0]["kl"], roomy["candidates"][0]["kl"]);
+    assert_ne!(
+        tight["candidates"][0]["model"]["compute"],
+        roomy["candidates"][0]["model"]["compute"]
+    );
+}
+
+#[test]
+fn every_kernel_can_be_forced_and_agrees() {
+    let desk = Desk::new();
+    let kl = |isa: &str| {
+        let output = desk
+            .command("compare p.gguf q8_0.gguf --text text.txt --context 32 --json -")
+            .env("KLD_ISA", isa)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["run"]["isa"], isa);
+        json["candidates"][0]["kl"]["mean"]["value"]
+            .as_f64()
+            .unwrap()
+    };
+    let scalar = kl("scalar");
+    for isa in kld_kernels::Isa::available() {
+        assert!((kl(isa.name()) / scalar - 1.0).abs() < 1e-6);
+    }
+    let output = desk
+        .command("compare p.gguf q8_0.gguf --text text.txt")
+        .env("KLD_ISA", "mmx")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn score_and_info_say_what_there_is() {
+    let desk = Desk::new();
+    insta::assert_snapshot!(desk.printed("info p.gguf"), @"");
+    insta::assert_snapshot!(desk.printed("score p.gguf --text text.txt --context 32"), @"");
+    assert!(
+        desk.printed("info p.gguf --tensors")
+            .contains("blk.1.ffn_down.weight")
+    );
+}
+
+#[test]
+fn chats_need_a_template() {
+    let desk = Desk::new();
+    fs::write(
+        desk.path("chat.jsonl"),
+        r#"{"messages":[{"role":"user","content":"Hello there"}]}"#,
+    )
+    .unwrap();
+    let message = desk.refused("score p.gguf --text chat.jsonl --context 32");
+    assert!(
+        message.contains("chat.jsonl:1 is a conversation, but p.gguf has no chat template"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let desk = Desk::new();
+    let mut child = desk
+        .command("compare p.gguf q8_0.gguf --text text.txt --context 32")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_prints_what_is_measured_so_far_and_exits_with_3() {
+    let desk = Desk::new();
+    // Long enough that nobody has done it before the signal comes.
+    fs::write(desk.path("long.txt"), TEXT.repeat(20_000)).unwrap();
+    let mut command =
+        desk.command("compare p.gguf q8_0.gguf --text long.txt --context 32 --json r.json");
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    let asked = Instant::now();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(3),
+        "after {:?}: {}",
+        asked.elapsed(),
+        stderr(&output)
+    );
+    assert!(
+        String::from_utf8_lossy(&output.stdout)
+            .contains("stopped early: the numbers cover the windows done")
+    );
+    let json: Value = serde_json::from_slice(&fs::read(desk.path("r.json")).unwrap()).unwrap();
+    assert_eq!(json["run"]["complete"], false);
+}
