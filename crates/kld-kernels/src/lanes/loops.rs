@@ -64,7 +64,16 @@ pub(crate) struct RowSums {
     pub(crate) max: f32,
 }
 
-/// What [`pair_sums`] must know of two rows beforehand.
+/// Sums over two blocks for [`crate::Kernel::pair_one_pass`], with w and v the exponentials of x and y.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnePassSums {
+    /// Σ w, Σ v, Σ w·(y − x), Σ v·(y − x).
+    pub(crate) sums: [f64; 4],
+    /// The largest entries.
+    pub(crate) max: [f32; 2],
+}
+
+/// What the sums over a row pair must know of both rows beforehand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shifts {
     /// The scale of the reference.
@@ -193,6 +202,43 @@ fn exp_lanes<A: Arith>(
         let (a, w) = scale.clamped_exp::<A>(chunk[j]);
         lanes[0][j] += w;
         lanes[1][j] = A::mul_add(w, a, lanes[1][j]);
+    }
+}
+
+/// See [`super::Lanes::one_pass_sums`].
+#[inline(always)]
+pub(super) fn one_pass_sums<A: Arith>(
+    p: &[[f32; WIDTH]],
+    q: &[[f32; WIDTH]],
+    s: &[Scale; 2],
+) -> OnePassSums {
+    let mut lanes = [[0.0; WIDTH]; 4];
+    let mut largest = [[f32::NEG_INFINITY; WIDTH]; 2];
+    for (p, q) in p.iter().zip(q) {
+        for j in 0..WIDTH {
+            largest[0][j] = larger(largest[0][j], p[j]);
+            largest[1][j] = larger(largest[1][j], q[j]);
+            let (_, w) = s[0].clamped_exp::<A>(p[j]);
+            let (_, v) = s[1].clamped_exp::<A>(q[j]);
+            let d = q[j] - p[j];
+            lanes[0][j] += w;
+            lanes[1][j] += v;
+            lanes[2][j] = A::mul_add(w, d, lanes[2][j]);
+            lanes[3][j] = A::mul_add(v, d, lanes[3][j]);
+        }
+    }
+    OnePassSums {
+        sums: [
+            total(&lanes[0]),
+            total(&lanes[1]),
+            total(&lanes[2]),
+            total(&lanes[3]),
+        ],
+        max: largest.map(|lanes| {
+            lanes
+                .iter()
+                .fold(f32::NEG_INFINITY, |max, &x| larger(max, x))
+        }),
     }
 }
 
