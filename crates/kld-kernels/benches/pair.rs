@@ -4,13 +4,15 @@
 //! $ cargo bench -p kld-kernels --bench pair
 //! ```
 //!
-//! Every line first checks its answer against the scalar definition. `memory` streams rows of more than 512 MB, `cache`
-//! repeats one row pair. The best of several rounds counts, for what disturbs a measurement only ever slows it.
+//! Every line first checks its answer against the scalar definition. `memory` streams over rows of more than 512 MB, `cache`
+//! repeats one row pair. The working set is timed in segments of some 16 MB, and the fastest segment of several rounds
+//! counts, for the bandwidth as for the kernels: what disturbs a measurement only ever slows it.
 //! `KLD_BENCH_MB` sets the size of the working set, `KLD_BENCH_ROUNDS` the number of rounds.
 #![expect(clippy::print_stdout, reason = "a bench prints its table")]
 #![expect(clippy::unwrap_used, reason = "a bench may fail where it stands")]
 
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::time::Instant;
 
 use kld_kernels::{Isa, Kernel, PairOptions, scalar};
@@ -19,6 +21,9 @@ const VOCABULARIES: &[usize] = &[32_000, 49_152, 151_936, 262_144];
 
 /// Spreads of the candidate's noise: near (8-bit weights), as with 4-bit weights, another model.
 const NOISES: &[f32] = &[0.03, 0.3, 3.0];
+
+/// Entries of a row timed together, some 16 MB of both rows.
+const SEGMENT: usize = 2 << 20;
 
 fn main() {
     let megabytes = setting("KLD_BENCH_MB", 640);
@@ -83,9 +88,9 @@ fn measure(p: &[f32], q: &[f32], vocabulary: usize, isa: Isa, rounds: usize) {
     };
     let memory = speed(p, q, vocabulary, rows, 1, rounds, &run);
     let two = speed(p, q, vocabulary, rows, 2, rounds, &run);
-    let cache = cached(p_row, q_row, rows.min(64), rounds, &run);
+    let cache = cached(p_row, q_row, rounds, &run);
     println!(
-        "{vocabulary:<9} {:10} {memory:8.1} {cache:8.1} {two:10.1} {error:9.0e}",
+        "{vocabulary:<9} {:10} {memory:8.2} {cache:8.2} {two:10.2} {error:9.0e}",
         isa.name()
     );
 }
@@ -93,7 +98,9 @@ fn measure(p: &[f32], q: &[f32], vocabulary: usize, isa: Isa, rounds: usize) {
 /// The line of the less exact variant.
 fn one_pass(p: &[f32], q: &[f32], vocabulary: usize, rounds: usize) {
     let kernel = Kernel::detect();
-    let run = |p: &[f32], q: &[f32]| drop(black_box(kernel.pair_one_pass(p, q)));
+    let run = |p: &[f32], q: &[f32]| {
+        black_box(kernel.pair_one_pass(p, q).unwrap());
+    };
     let (p_row, q_row) = (&p[..vocabulary], &q[..vocabulary]);
     let exact = scalar::pair(p_row, q_row, &PairOptions::default())
         .unwrap()
@@ -102,14 +109,14 @@ fn one_pass(p: &[f32], q: &[f32], vocabulary: usize, rounds: usize) {
     let rows = p.len() / vocabulary;
     let memory = speed(p, q, vocabulary, rows, 1, rounds, &run);
     let two = speed(p, q, vocabulary, rows, 2, rounds, &run);
-    let cache = cached(p_row, q_row, 64, rounds, &run);
+    let cache = cached(p_row, q_row, rounds, &run);
     println!(
-        "{vocabulary:<9} {:10} {memory:8.1} {cache:8.1} {two:10.1} {error:9.0e}",
+        "{vocabulary:<9} {:10} {memory:8.2} {cache:8.2} {two:10.2} {error:9.0e}",
         "one pass"
     );
 }
 
-/// GB/s of running over `rows` rows, split among `threads`.
+/// GB/s of running over `rows` rows, those of each segment dealt to `threads`.
 fn speed(
     p: &[f32],
     q: &[f32],
@@ -119,37 +126,56 @@ fn speed(
     rounds: usize,
     run: &(impl Fn(&[f32], &[f32]) + Sync),
 ) -> f64 {
-    let pass = || {
-        std::thread::scope(|scope| {
-            for thread in 0..threads {
-                scope.spawn(move || {
-                    for row in (thread..rows).step_by(threads) {
-                        let range = row * vocabulary..(row + 1) * vocabulary;
-                        run(&p[range.clone()], &q[range]);
-                    }
-                });
-            }
-        });
-    };
-    8.0 * (rows * vocabulary) as f64 / best(rounds, pass) / 1e9
+    let segment = (SEGMENT / vocabulary).max(2).min(rows);
+    let best = fastest(rounds, rows / segment, threads, |part, thread| {
+        for row in (part * segment + thread..(part + 1) * segment).step_by(threads) {
+            let range = row * vocabulary..(row + 1) * vocabulary;
+            run(&p[range.clone()], &q[range]);
+        }
+    });
+    8.0 * (segment * vocabulary) as f64 / best / 1e9
 }
 
 /// GB/s of running over one row pair again and again.
-fn cached(p: &[f32], q: &[f32], times: usize, rounds: usize, run: &impl Fn(&[f32], &[f32])) -> f64 {
-    let pass = || (0..times).for_each(|_| run(black_box(p), black_box(q)));
-    8.0 * (times * p.len()) as f64 / best(rounds, pass) / 1e9
+fn cached(p: &[f32], q: &[f32], rounds: usize, run: &(impl Fn(&[f32], &[f32]) + Sync)) -> f64 {
+    let best = fastest(rounds, 32, 1, |_, _| run(black_box(p), black_box(q)));
+    8.0 * p.len() as f64 / best / 1e9
 }
 
-/// GB/s of a plain vector sum over `data`, split among `threads`.
+/// GB/s of a plain vector sum over `data`, each segment split among `threads`.
 fn bandwidth(data: &[f32], threads: usize, rounds: usize) -> f64 {
-    let pass = || {
-        std::thread::scope(|scope| {
-            for part in data.chunks(data.len().div_ceil(threads)) {
-                scope.spawn(move || black_box(sum(part)));
-            }
-        });
+    let segments: Vec<&[f32]> = data.chunks_exact(2 * SEGMENT).collect();
+    let best = fastest(rounds, segments.len(), threads, |part, thread| {
+        let share = 2 * SEGMENT / threads;
+        black_box(sum(&segments[part][thread * share..(thread + 1) * share]));
+    });
+    4.0 * (2 * SEGMENT) as f64 / best / 1e9
+}
+
+/// The shortest time in seconds of `parts` pieces of work, each done by all threads, over several rounds.
+fn fastest(rounds: usize, parts: usize, threads: usize, work: impl Fn(usize, usize) + Sync) -> f64 {
+    let (work, start) = (&work, &Barrier::new(threads));
+    let time = |thread: usize| {
+        let mut best = f64::INFINITY;
+        for part in (0..rounds).flat_map(|_| 0..parts) {
+            start.wait();
+            let begin = Instant::now();
+            work(part, thread);
+            start.wait();
+            best = best.min(begin.elapsed().as_secs_f64());
+        }
+        best
     };
-    4.0 * data.len() as f64 / best(rounds, pass) / 1e9
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads)
+            .map(|thread| scope.spawn(move || time(thread)))
+            .collect();
+        let own = time(0);
+        others
+            .into_iter()
+            .map(|other| other.join().unwrap())
+            .fold(own, f64::max)
+    })
 }
 
 /// The sum, in enough lanes that only reading takes time.
@@ -161,18 +187,6 @@ fn sum(data: &[f32]) -> f32 {
         }
     }
     lanes.iter().sum()
-}
-
-/// The shortest of several runs, in seconds.
-fn best(rounds: usize, mut run: impl FnMut()) -> f64 {
-    let time = |run: &mut dyn FnMut()| {
-        let start = Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
-    };
-    (0..rounds)
-        .map(|_| time(&mut run))
-        .fold(f64::INFINITY, f64::min)
 }
 
 /// Roughly normal numbers of the given spread, from a seed.

@@ -1,6 +1,6 @@
 //! The variant that touches each logit once, kept to measure what exactness costs.
 //!
-//! With d = y − x and c = lse_q − lse_p: D(P‖Q) = c − Σ P·d and D(Q‖P) = Σ Q·d − c. Both are differences of numbers of the
+//! With d = y − x and c the difference of the log-sum-exps: D(P‖Q) = c − Σ P·d and D(Q‖P) = Σ Q·d − c. Both are differences of numbers of the
 //! size of c, each known to some 1e-8; see `docs/numerics.md` for what that does to a small divergence.
 
 use crate::lanes::{Lanes, Scale, WIDTH};

@@ -157,11 +157,21 @@ pub(super) fn count_above(block: &[f32], bar: f32) -> usize {
 /// See [`super::Lanes::find_above`].
 #[inline(always)]
 pub(super) fn find_above(block: &[f32], bar: f32) -> Option<usize> {
-    const PEEK: usize = 4 * WIDTH;
-    let (chunks, tail) = block.as_chunks::<PEEK>();
-    let hit = chunks.iter().position(|chunk| count_above(chunk, bar) > 0);
-    let start = hit.map_or(block.len() - tail.len(), |chunk| chunk * PEEK);
-    Some(start + block[start..].iter().position(|&x| x > bar)?)
+    const PEEK: usize = 16 * WIDTH;
+    let (chunks, _) = block.as_chunks::<PEEK>();
+    let coarse = PEEK
+        * chunks
+            .iter()
+            .take_while(|chunk| count_above(*chunk, bar) == 0)
+            .count();
+    let (chunks, _) = block[coarse..].as_chunks::<WIDTH>();
+    let fine = coarse
+        + WIDTH
+            * chunks
+                .iter()
+                .take_while(|chunk| count_above(*chunk, bar) == 0)
+                .count();
+    Some(fine + block[fine..].iter().position(|&x| x > bar)?)
 }
 
 /// See [`super::Lanes::exp_sums`].
@@ -261,26 +271,28 @@ pub(super) fn near_sums<A: Arith, const ONE_SIZE: bool>(
             let square = u * u;
             // The bits of floats that are not negative sort like integers, and NaN above all of them.
             largest[j] = largest[j].max(square.to_bits());
-            let [kl, jeffreys, js] = near_functions::<A>(u, square);
-            lanes[0][j] = A::mul_add(w, kl, lanes[0][j]);
-            lanes[1][j] = A::mul_add(w, jeffreys, lanes[1][j]);
-            lanes[2][j] = A::mul_add(w, js, lanes[2][j]);
+            let sums = near_terms::<A>(w, u, square, [lanes[0][j], lanes[1][j], lanes[2][j]]);
+            [lanes[0][j], lanes[1][j], lanes[2][j]] = sums;
         }
     }
     let largest = largest.iter().fold(0, |most: u32, &bits| most.max(bits));
-    let [kl, jeffreys, js] = [total(&lanes[0]), total(&lanes[1]), total(&lanes[2])];
-    (largest <= NEAR.to_bits()).then_some([kl, jeffreys - kl, js])
+    let [kl, half_jeffreys, js] = [total(&lanes[0]), total(&lanes[1]), total(&lanes[2])];
+    (largest <= NEAR.to_bits()).then_some([kl, 2.0 * half_jeffreys - kl, js])
 }
 
-/// φ(t), t·(eᵗ − 1) and the term of JS per unit of P, for t = 2u. The second is the term of Jeffreys: within the reach
-/// of these formulas neither of its halves is much the smaller, so that the reverse may be had by subtraction.
+/// `sums` with the terms of KL, of half of Jeffreys, ½·w·t·(eᵗ − 1), and of JS added, for t = 2u. Within the reach of these
+/// formulas neither direction is much the smaller, so that the reverse may be had from Jeffreys by subtraction.
 #[inline(always)]
-fn near_functions<A: Arith>(u: f32, square: f32) -> [f32; 3] {
+fn near_terms<A: Arith>(w: f32, u: f32, square: f32, sums: [f32; 3]) -> [f32; 3] {
     let twice = twice_phi::<A>(u, square);
     let grown = A::mul_add(0.5, twice, u);
     let phi = A::mul_add(grown, grown, twice);
-    let jeffreys = 2.0 * u * A::mul_add(2.0, u, phi);
-    [phi, jeffreys, (grown + 1.0) * js_even::<A>(square)]
+    let root = A::mul_add(w, grown, w);
+    [
+        A::mul_add(w, phi, sums[0]),
+        A::mul_add(w * u, A::mul_add(2.0, u, phi), sums[1]),
+        A::mul_add(root, js_even::<A>(square), sums[2]),
+    ]
 }
 
 /// See [`super::Lanes::far_sums`].
@@ -319,7 +331,7 @@ pub(super) fn far_sums<A: Arith>(p: &[[f32; WIDTH]], q: &[[f32; WIDTH]], s: &Shi
 fn far_functions<A: Arith>(w: f32, v: f32, t: f32) -> [f32; 3] {
     let near = t.abs() <= 2.0;
     let u = if near { 0.5 * t } else { 0.0 };
-    let near_terms = near_functions::<A>(u, u * u);
+    let [near_kl, half_jeffreys, near_js] = near_terms::<A>(w, u, u * u, [0.0; 3]);
 
     let size = if near { 2.0 } else { t.abs() };
     let (_, small) = NATURAL.clamped_exp::<A>(-size);
@@ -328,22 +340,17 @@ fn far_functions<A: Arith>(w: f32, v: f32, t: f32) -> [f32; 3] {
     let kl = (v - w) - w * t;
     let reverse_kl = (w - v) + v * t;
     let js = 0.5 * ((w + v) * rest - size * lesser);
+    let select = |near_term, far_term: f32| {
+        if near {
+            near_term
+        } else {
+            not_negative(far_term)
+        }
+    };
     [
-        if near {
-            w * near_terms[0]
-        } else {
-            not_negative(kl)
-        },
-        if near {
-            w * (near_terms[1] - near_terms[0])
-        } else {
-            not_negative(reverse_kl)
-        },
-        if near {
-            w * near_terms[2]
-        } else {
-            not_negative(js)
-        },
+        select(near_kl, kl),
+        select(2.0 * half_jeffreys - near_kl, reverse_kl),
+        select(near_js, js),
     ]
 }
 

@@ -30,7 +30,7 @@ pub(crate) const WIDTH: usize = 16;
 const STRETCH: usize = 32;
 
 /// A loop over two blocks of whole vectors.
-type PairLoop<T> = unsafe fn(&[[f32; WIDTH]], &[[f32; WIDTH]], &Shifts) -> T;
+type PairLoop<T, S = Shifts> = unsafe fn(&[[f32; WIDTH]], &[[f32; WIDTH]], &S) -> T;
 
 /// The terms of KL, reverse KL and JS, summed.
 type NearSums = [f64; 3];
@@ -47,7 +47,7 @@ pub(crate) struct Lanes {
     near_sums: PairLoop<Option<NearSums>>,
     near_sums_one_size: PairLoop<Option<NearSums>>,
     far_sums: PairLoop<PairSums>,
-    one_pass_sums: unsafe fn(&[[f32; WIDTH]], &[[f32; WIDTH]], &[Scale; 2]) -> OnePassSums,
+    one_pass_sums: PairLoop<OnePassSums, [Scale; 2]>,
     add_exp: unsafe fn(&[f32], f32, f32, &mut [f64]),
 }
 
