@@ -7,6 +7,9 @@ use super::math::{LOWEST, exp2, js_even, ln_1p, twice_phi};
 /// How many entries of a row are summed in f32 lanes before the sums are widened to f64.
 const ROW_STRETCH: usize = 64 * WIDTH;
 
+/// How many vectors ahead of the arithmetic memory is asked for: 4 KiB.
+const AHEAD: usize = 64;
+
 /// The largest (t/2)² for which the near formulas hold.
 const NEAR: f32 = 1.0;
 
@@ -183,6 +186,7 @@ pub(super) fn exp_sums<A: Arith>(block: &[f32], scale: &Scale) -> RowSums {
         let mut lanes = [[0.0; WIDTH]; 2];
         let (chunks, tail) = stretch.as_chunks::<WIDTH>();
         for chunk in chunks {
+            prefetch(chunk, AHEAD);
             exp_lanes::<A>(chunk, scale, &mut lanes, &mut largest);
         }
         if !tail.is_empty() {
@@ -225,6 +229,8 @@ pub(super) fn one_pass_sums<A: Arith>(
     let mut lanes = [[0.0; WIDTH]; 4];
     let mut largest = [[f32::NEG_INFINITY; WIDTH]; 2];
     for (p, q) in p.iter().zip(q) {
+        prefetch(p, AHEAD);
+        prefetch(q, AHEAD);
         for j in 0..WIDTH {
             largest[0][j] = larger(largest[0][j], p[j]);
             largest[1][j] = larger(largest[1][j], q[j]);
@@ -265,6 +271,8 @@ pub(super) fn near_sums<A: Arith, const ONE_SIZE: bool>(
     let mut lanes = [[0.0; WIDTH]; 3];
     let mut largest = [0; WIDTH];
     for (p, q) in p.iter().zip(q) {
+        prefetch(p, AHEAD);
+        prefetch(q, AHEAD);
         for j in 0..WIDTH {
             let (_, w) = s.p.clamped_exp::<A>(p[j]);
             let u = s.half_difference::<A, ONE_SIZE>(p[j], q[j]);
@@ -380,6 +388,22 @@ fn finite_or(t: f32, positive: bool) -> f32 {
 fn not_negative(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
 }
+
+/// Asks for the memory that lies some vectors ahead, while the arithmetic of this one goes on.
+///
+/// The hardware looks ahead too, but not across the border of a page.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn prefetch(chunk: &[f32; WIDTH], ahead: usize) {
+    let address = chunk.as_ptr().wrapping_add(ahead * WIDTH).cast();
+    // SAFETY: a prefetch is a hint: it reads nothing and may be given any address.
+    unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address) }
+}
+
+/// Stable Rust has no prefetch for this target; the hardware's must do.
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: &[f32; WIDTH], _: usize) {}
 
 /// The last, shorter chunk of a row filled up with entries of probability zero.
 #[inline(always)]
