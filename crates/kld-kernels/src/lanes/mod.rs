@@ -4,7 +4,7 @@
 //! enclosing `#[target_feature]` allows; [`math`] the functions in them. The macro below stamps one module of thin
 //! wrappers per instruction set and collects them in a [`Lanes`] table.
 //!
-//! All sums run over the same `WIDTH` lanes in the same order everywhere, so AVX2, AVX-512 and NEON give the same bits;
+//! All sums run over the same `WIDTH` lanes in the same order everywhere, so all that fuse multiply-adds (AVX2, AVX-512, NEON) give the same bits;
 //! only plain x86-64, which has no fused multiply-add, differs by rounding.
 
 #![expect(
