@@ -23,9 +23,11 @@ use crate::top::Top;
 /// How many entries of a row are handled at a time: few enough for the L1 cache.
 const BLOCK: usize = 2048;
 
-/// How far two rows may be shifted against each other for their differences to count as exact: f32 then loses no more
-/// than 2⁻³¹, which is 1e-6 of the typical difference where KL is 1e-7.
-const ONE_SIZE: f32 = 1.0 / 64.0;
+/// The least divergence, per square of the offset c, for which y − x need not be computed exactly.
+///
+/// The difference is off by at most 2⁻²⁵·|c|, where it is not exact at all, and t by as much. With KL ≈ ½·t² the relative
+/// error of KL is then at most 2·2⁻²⁵·|c|/t, which is below 1e-6 from KL = 2e-3·c² on.
+const ONE_SIZE: f64 = 2e-3;
 
 /// See [`crate::Kernel::pair`].
 pub(crate) fn pair<L: Logit, M: Logit>(
@@ -54,16 +56,13 @@ pub(crate) fn pair<L: Logit, M: Logit>(
         scan_q.block(M::widen_row(q, &mut buffer_q));
     }
     let (ends_p, ends_q) = (scan_p.finish()?, scan_q.finish()?);
-    let shifts = shifts(&scan_p, &scan_q, ends_q.log_sum_exp - ends_p.log_sum_exp);
-    let mut sums = PairSums::default();
-    for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
-        let (p, q) = (
-            L::widen_row(p, &mut buffer_p),
-            M::widen_row(q, &mut buffer_q),
-        );
-        sums += lanes.pair_sums(p, q, &shifts);
-    }
-    let sums = sums.normalized(scan_p.sum)?;
+    let sums = second_pass(
+        lanes,
+        p,
+        q,
+        [&scan_p, &scan_q],
+        ends_q.log_sum_exp - ends_p.log_sum_exp,
+    )?;
     let overlap = if options.top_k == 0 {
         0
     } else {
@@ -89,6 +88,40 @@ pub(crate) fn pair<L: Logit, M: Logit>(
             rank_q: q.rank,
         }),
     })
+}
+
+/// The divergences, given both scans and the difference of their log-sum-exps.
+///
+/// The rows are taken to lie close together first. If then the divergence is small for the distance they do have, the
+/// pass is run again with differences that are exact at any distance.
+fn second_pass<L: Logit, M: Logit>(
+    lanes: &'static Lanes,
+    p: &[L],
+    q: &[M],
+    [scan_p, scan_q]: [&Scan; 2],
+    offset: f64,
+) -> Option<PairSums> {
+    let run = |one_size| {
+        let shifts = shifts(scan_p, scan_q, offset, one_size);
+        let (mut buffer_p, mut buffer_q) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let mut sums = PairSums::default();
+        for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
+            let (p, q) = (
+                L::widen_row(p, &mut buffer_p),
+                M::widen_row(q, &mut buffer_q),
+            );
+            sums += lanes.pair_sums(p, q, &shifts);
+        }
+        sums.normalized(scan_p.sum)
+    };
+    let least = ONE_SIZE * offset * offset;
+    let quick = if offset.abs() < 1.0 { run(true) } else { None };
+    match quick {
+        Some(sums) if sums.kl >= least && sums.reverse_kl >= least && 4.0 * sums.js >= least => {
+            Some(sums)
+        }
+        _ => run(false),
+    }
 }
 
 /// See [`crate::Kernel::single`].
@@ -269,7 +302,7 @@ impl PairSums {
 }
 
 /// What the second pass needs of the first, given the difference of the log-sum-exps.
-fn shifts(p: &Scan, q: &Scan, offset: f64) -> Shifts {
+fn shifts(p: &Scan, q: &Scan, offset: f64, one_size: bool) -> Shifts {
     let (offset_high, offset_low) = split(offset * f64::from(p.temperature));
     let half = 0.5 / p.temperature;
     Shifts {
@@ -279,7 +312,7 @@ fn shifts(p: &Scan, q: &Scan, offset: f64) -> Shifts {
         half,
         offset_high,
         offset_low: offset_low * half,
-        one_size: offset_high.abs() < ONE_SIZE,
+        one_size,
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) trait Arith {
 pub(super) struct Fused;
 
 /// A multiplication and an addition.
+#[cfg(not(any(target_arch = "aarch64", target_feature = "fma")))]
 pub(super) struct Separate;
 
 /// What the bare target has.
@@ -26,6 +27,7 @@ impl Arith for Fused {
     }
 }
 
+#[cfg(not(any(target_arch = "aarch64", target_feature = "fma")))]
 impl Arith for Separate {
     #[inline(always)]
     fn mul_add(a: f32, b: f32, c: f32) -> f32 {

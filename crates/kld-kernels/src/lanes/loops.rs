@@ -7,6 +7,9 @@ use super::math::{LOWEST, exp2, js_even, ln_1p, twice_phi};
 /// How many entries of a row are summed in f32 lanes before the sums are widened to f64.
 const ROW_STRETCH: usize = 64 * WIDTH;
 
+/// How many vectors ahead of the arithmetic memory is asked for: 4 KiB.
+const AHEAD: usize = 64;
+
 /// The largest (t/2)² for which the near formulas hold.
 const NEAR: f32 = 1.0;
 
@@ -64,7 +67,16 @@ pub(crate) struct RowSums {
     pub(crate) max: f32,
 }
 
-/// What [`pair_sums`] must know of two rows beforehand.
+/// Sums over two blocks for [`crate::Kernel::pair_one_pass`], with w and v the exponentials of x and y.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OnePassSums {
+    /// Σ w, Σ v, Σ w·(y − x), Σ v·(y − x).
+    pub(crate) sums: [f64; 4],
+    /// The largest entries.
+    pub(crate) max: [f32; 2],
+}
+
+/// What the sums over a row pair must know of both rows beforehand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shifts {
     /// The scale of the reference.
@@ -148,11 +160,21 @@ pub(super) fn count_above(block: &[f32], bar: f32) -> usize {
 /// See [`super::Lanes::find_above`].
 #[inline(always)]
 pub(super) fn find_above(block: &[f32], bar: f32) -> Option<usize> {
-    const PEEK: usize = 4 * WIDTH;
-    let (chunks, tail) = block.as_chunks::<PEEK>();
-    let hit = chunks.iter().position(|chunk| count_above(chunk, bar) > 0);
-    let start = hit.map_or(block.len() - tail.len(), |chunk| chunk * PEEK);
-    Some(start + block[start..].iter().position(|&x| x > bar)?)
+    const PEEK: usize = 16 * WIDTH;
+    let (chunks, _) = block.as_chunks::<PEEK>();
+    let coarse = PEEK
+        * chunks
+            .iter()
+            .take_while(|chunk| count_above(*chunk, bar) == 0)
+            .count();
+    let (chunks, _) = block[coarse..].as_chunks::<WIDTH>();
+    let fine = coarse
+        + WIDTH
+            * chunks
+                .iter()
+                .take_while(|chunk| count_above(*chunk, bar) == 0)
+                .count();
+    Some(fine + block[fine..].iter().position(|&x| x > bar)?)
 }
 
 /// See [`super::Lanes::exp_sums`].
@@ -164,6 +186,7 @@ pub(super) fn exp_sums<A: Arith>(block: &[f32], scale: &Scale) -> RowSums {
         let mut lanes = [[0.0; WIDTH]; 2];
         let (chunks, tail) = stretch.as_chunks::<WIDTH>();
         for chunk in chunks {
+            prefetch(chunk, AHEAD);
             exp_lanes::<A>(chunk, scale, &mut lanes, &mut largest);
         }
         if !tail.is_empty() {
@@ -196,6 +219,45 @@ fn exp_lanes<A: Arith>(
     }
 }
 
+/// See [`super::Lanes::one_pass_sums`].
+#[inline(always)]
+pub(super) fn one_pass_sums<A: Arith>(
+    p: &[[f32; WIDTH]],
+    q: &[[f32; WIDTH]],
+    s: &[Scale; 2],
+) -> OnePassSums {
+    let mut lanes = [[0.0; WIDTH]; 4];
+    let mut largest = [[f32::NEG_INFINITY; WIDTH]; 2];
+    for (p, q) in p.iter().zip(q) {
+        prefetch(p, AHEAD);
+        prefetch(q, AHEAD);
+        for j in 0..WIDTH {
+            largest[0][j] = larger(largest[0][j], p[j]);
+            largest[1][j] = larger(largest[1][j], q[j]);
+            let (_, w) = s[0].clamped_exp::<A>(p[j]);
+            let (_, v) = s[1].clamped_exp::<A>(q[j]);
+            let d = q[j] - p[j];
+            lanes[0][j] += w;
+            lanes[1][j] += v;
+            lanes[2][j] = A::mul_add(w, d, lanes[2][j]);
+            lanes[3][j] = A::mul_add(v, d, lanes[3][j]);
+        }
+    }
+    OnePassSums {
+        sums: [
+            total(&lanes[0]),
+            total(&lanes[1]),
+            total(&lanes[2]),
+            total(&lanes[3]),
+        ],
+        max: largest.map(|lanes| {
+            lanes
+                .iter()
+                .fold(f32::NEG_INFINITY, |max, &x| larger(max, x))
+        }),
+    }
+}
+
 /// See [`super::Lanes::near_sums`].
 ///
 /// With u = t/2, everything follows from 2·φ(u) without cancellation: eᵘ − 1 = u + φ(u), φ(t) = (eᵘ − 1)² + 2·φ(u), and
@@ -209,32 +271,36 @@ pub(super) fn near_sums<A: Arith, const ONE_SIZE: bool>(
     let mut lanes = [[0.0; WIDTH]; 3];
     let mut largest = [0; WIDTH];
     for (p, q) in p.iter().zip(q) {
+        prefetch(p, AHEAD);
+        prefetch(q, AHEAD);
         for j in 0..WIDTH {
             let (_, w) = s.p.clamped_exp::<A>(p[j]);
             let u = s.half_difference::<A, ONE_SIZE>(p[j], q[j]);
             let square = u * u;
             // The bits of floats that are not negative sort like integers, and NaN above all of them.
             largest[j] = largest[j].max(square.to_bits());
-            let [kl, jeffreys, js] = near_functions::<A>(u, square);
-            lanes[0][j] = A::mul_add(w, kl, lanes[0][j]);
-            lanes[1][j] = A::mul_add(w, jeffreys, lanes[1][j]);
-            lanes[2][j] = A::mul_add(w, js, lanes[2][j]);
+            let sums = near_terms::<A>(w, u, square, [lanes[0][j], lanes[1][j], lanes[2][j]]);
+            [lanes[0][j], lanes[1][j], lanes[2][j]] = sums;
         }
     }
     let largest = largest.iter().fold(0, |most: u32, &bits| most.max(bits));
-    let [kl, jeffreys, js] = [total(&lanes[0]), total(&lanes[1]), total(&lanes[2])];
-    (largest <= NEAR.to_bits()).then_some([kl, jeffreys - kl, js])
+    let [kl, half_jeffreys, js] = [total(&lanes[0]), total(&lanes[1]), total(&lanes[2])];
+    (largest <= NEAR.to_bits()).then_some([kl, 2.0 * half_jeffreys - kl, js])
 }
 
-/// φ(t), t·(eᵗ − 1) and the term of JS per unit of P, for t = 2u. The second is the term of Jeffreys: within the reach
-/// of these formulas neither of its halves is much the smaller, so that the reverse may be had by subtraction.
+/// `sums` with the terms of KL, of half of Jeffreys, ½·w·t·(eᵗ − 1), and of JS added, for t = 2u. Within the reach of these
+/// formulas neither direction is much the smaller, so that the reverse may be had from Jeffreys by subtraction.
 #[inline(always)]
-fn near_functions<A: Arith>(u: f32, square: f32) -> [f32; 3] {
+fn near_terms<A: Arith>(w: f32, u: f32, square: f32, sums: [f32; 3]) -> [f32; 3] {
     let twice = twice_phi::<A>(u, square);
     let grown = A::mul_add(0.5, twice, u);
     let phi = A::mul_add(grown, grown, twice);
-    let jeffreys = 2.0 * u * A::mul_add(2.0, u, phi);
-    [phi, jeffreys, (grown + 1.0) * js_even::<A>(square)]
+    let root = A::mul_add(w, grown, w);
+    [
+        A::mul_add(w, phi, sums[0]),
+        A::mul_add(w * u, A::mul_add(2.0, u, phi), sums[1]),
+        A::mul_add(root, js_even::<A>(square), sums[2]),
+    ]
 }
 
 /// See [`super::Lanes::far_sums`].
@@ -273,7 +339,7 @@ pub(super) fn far_sums<A: Arith>(p: &[[f32; WIDTH]], q: &[[f32; WIDTH]], s: &Shi
 fn far_functions<A: Arith>(w: f32, v: f32, t: f32) -> [f32; 3] {
     let near = t.abs() <= 2.0;
     let u = if near { 0.5 * t } else { 0.0 };
-    let near_terms = near_functions::<A>(u, u * u);
+    let [near_kl, half_jeffreys, near_js] = near_terms::<A>(w, u, u * u, [0.0; 3]);
 
     let size = if near { 2.0 } else { t.abs() };
     let (_, small) = NATURAL.clamped_exp::<A>(-size);
@@ -282,22 +348,17 @@ fn far_functions<A: Arith>(w: f32, v: f32, t: f32) -> [f32; 3] {
     let kl = (v - w) - w * t;
     let reverse_kl = (w - v) + v * t;
     let js = 0.5 * ((w + v) * rest - size * lesser);
+    let select = |near_term, far_term: f32| {
+        if near {
+            near_term
+        } else {
+            not_negative(far_term)
+        }
+    };
     [
-        if near {
-            w * near_terms[0]
-        } else {
-            not_negative(kl)
-        },
-        if near {
-            w * (near_terms[1] - near_terms[0])
-        } else {
-            not_negative(reverse_kl)
-        },
-        if near {
-            w * near_terms[2]
-        } else {
-            not_negative(js)
-        },
+        select(near_kl, kl),
+        select(2.0 * half_jeffreys - near_kl, reverse_kl),
+        select(near_js, js),
     ]
 }
 
@@ -327,6 +388,22 @@ fn finite_or(t: f32, positive: bool) -> f32 {
 fn not_negative(x: f32) -> f32 {
     if x > 0.0 { x } else { 0.0 }
 }
+
+/// Asks for the memory that lies some vectors ahead, while the arithmetic of this one goes on.
+///
+/// The hardware looks ahead too, but not across the border of a page.
+#[inline(always)]
+#[cfg(target_arch = "x86_64")]
+fn prefetch(chunk: &[f32; WIDTH], ahead: usize) {
+    let address = chunk.as_ptr().wrapping_add(ahead * WIDTH).cast();
+    // SAFETY: a prefetch is a hint: it reads nothing and may be given any address.
+    unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address) }
+}
+
+/// Stable Rust has no prefetch for this target; the hardware's must do.
+#[inline(always)]
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: &[f32; WIDTH], _: usize) {}
 
 /// The last, shorter chunk of a row filled up with entries of probability zero.
 #[inline(always)]

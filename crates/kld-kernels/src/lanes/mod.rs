@@ -4,7 +4,7 @@
 //! enclosing `#[target_feature]` allows; [`math`] the functions in them. The macro below stamps one module of thin
 //! wrappers per instruction set and collects them in a [`Lanes`] table.
 //!
-//! All sums run over the same `WIDTH` lanes in the same order everywhere, so AVX2, AVX-512 and NEON give the same bits;
+//! All sums run over the same `WIDTH` lanes in the same order everywhere, so all that fuse multiply-adds (AVX2, AVX-512, NEON) give the same bits;
 //! only plain x86-64, which has no fused multiply-add, differs by rounding.
 
 #![expect(
@@ -16,7 +16,7 @@ mod arith;
 mod loops;
 mod math;
 
-pub(crate) use loops::{PairSums, RowSums, Scale, Shifts};
+pub(crate) use loops::{OnePassSums, PairSums, RowSums, Scale, Shifts};
 
 use std::ops::AddAssign;
 
@@ -30,7 +30,7 @@ pub(crate) const WIDTH: usize = 16;
 const STRETCH: usize = 32;
 
 /// A loop over two blocks of whole vectors.
-type PairLoop<T> = unsafe fn(&[[f32; WIDTH]], &[[f32; WIDTH]], &Shifts) -> T;
+type PairLoop<T, S = Shifts> = unsafe fn(&[[f32; WIDTH]], &[[f32; WIDTH]], &S) -> T;
 
 /// The terms of KL, reverse KL and JS, summed.
 type NearSums = [f64; 3];
@@ -47,6 +47,7 @@ pub(crate) struct Lanes {
     near_sums: PairLoop<Option<NearSums>>,
     near_sums_one_size: PairLoop<Option<NearSums>>,
     far_sums: PairLoop<PairSums>,
+    one_pass_sums: PairLoop<OnePassSums, [Scale; 2]>,
     add_exp: unsafe fn(&[f32], f32, f32, &mut [f64]),
 }
 
@@ -137,6 +138,17 @@ impl Lanes {
         unsafe { (self.far_sums)(p, q, shifts) }
     }
 
+    /// The sums of two blocks for the variant that reads each logit once.
+    pub(crate) fn one_pass_sums(
+        &self,
+        p: &[[f32; WIDTH]],
+        q: &[[f32; WIDTH]],
+        scales: &[Scale; 2],
+    ) -> OnePassSums {
+        // SAFETY: as in `max`.
+        unsafe { (self.one_pass_sums)(p, q, scales) }
+    }
+
     /// Adds exp(x − high − low) to `acc`, entry by entry.
     pub(crate) fn add_exp(&self, block: &[f32], high: f32, low: f32, acc: &mut [f64]) {
         // SAFETY: as in `max`.
@@ -149,10 +161,10 @@ macro_rules! lanes {
     ($name:ident, $arith:ty, $doc:literal $(, $features:literal)?) => {
         #[doc = $doc]
         mod $name {
-            use super::{Lanes, NearSums, WIDTH, PairSums, RowSums, Scale, Shifts, arith, loops};
+            use super::{Lanes, NearSums, OnePassSums, WIDTH, PairSums, RowSums, Scale, Shifts, arith, loops};
 
             pub(super) static LANES: Lanes =
-                Lanes { max, count_above, find_above, exp_sums, near_sums, near_sums_one_size, far_sums, add_exp };
+                Lanes { max, count_above, find_above, exp_sums, near_sums, near_sums_one_size, far_sums, one_pass_sums, add_exp };
 
             $(#[target_feature(enable = $features)])?
             fn max(block: &[f32]) -> f32 {
@@ -187,6 +199,11 @@ macro_rules! lanes {
             $(#[target_feature(enable = $features)])?
             fn far_sums(p: &[[f32; WIDTH]], q: &[[f32; WIDTH]], s: &Shifts) -> PairSums {
                 loops::far_sums::<$arith>(p, q, s)
+            }
+
+            $(#[target_feature(enable = $features)])?
+            fn one_pass_sums(p: &[[f32; WIDTH]], q: &[[f32; WIDTH]], s: &[Scale; 2]) -> OnePassSums {
+                loops::one_pass_sums::<$arith>(p, q, s)
             }
 
             $(#[target_feature(enable = $features)])?

@@ -405,3 +405,30 @@ fn names_of_instruction_sets_read_back() {
     );
     assert!(Isa::available().contains(&Isa::Scalar) && Isa::available().contains(&Isa::detect()));
 }
+
+#[test]
+fn one_pass_is_right_to_its_absolute_error() {
+    for kernel in Isa::available().into_iter().filter_map(kernel) {
+        for n in [1, 2, 15, 17, 1023, 1025, 50_257] {
+            let p = noise(n, 20, 3.0);
+            for (q, what) in [
+                (disturbed(&p, 21, 0.3), "near"),
+                (masked(&p, 1, 5), "masked"),
+            ] {
+                let (got, exact) = (
+                    kernel.pair_one_pass(&p, &q),
+                    scalar::pair(&p, &q, &PairOptions::default()),
+                );
+                let (got, exact) = (got.unwrap(), exact.unwrap());
+                assert_close(&format!("{what}, n = {n}: kl"), got.kl, exact.kl, NATS, 1.0);
+                assert_close(
+                    &format!("{what}, n = {n}: reverse_kl"),
+                    got.reverse_kl,
+                    exact.reverse_kl,
+                    NATS,
+                    1.0,
+                );
+            }
+        }
+    }
+}
