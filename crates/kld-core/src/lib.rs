@@ -7,6 +7,8 @@
 
 pub mod card;
 pub mod count;
+pub mod digits;
+pub mod dist;
 pub mod distribution;
 mod error;
 pub mod estimate;
@@ -16,6 +18,8 @@ pub mod observer;
 pub mod quantile;
 pub mod result;
 pub mod row;
+pub mod smoothing;
+pub mod sum;
 pub mod summary;
 
 pub use card::ModelCard;

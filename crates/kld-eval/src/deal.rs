@@ -27,7 +27,8 @@ pub fn deal<T: Send, E: Send>(
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        let (sender, results) = mpsc::channel();
+        // Bounded, so that threads cannot run far ahead of a slow sink.
+        let (sender, results) = mpsc::sync_channel(threads);
         for _ in 0..threads.clamp(1, count.max(1)) {
             let sender = sender.clone();
             let (next, stop, work) = (&next, &stop, &work);

@@ -8,11 +8,17 @@ use std::str::FromStr;
 pub enum Isa {
     /// The plain f64 loops of [`crate::scalar`]: the definition, not a fast path.
     Scalar,
+    /// What every machine of the target has: SSE2 on x86-64, NEON on aarch64.
+    Baseline,
+    /// AVX2 with fused multiply-add (x86-64 since about 2013).
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL (x86-64 servers since 2017).
+    Avx512,
 }
 
 impl Isa {
     /// Every instruction set this build knows, whether or not this machine has it.
-    pub const ALL: &[Isa] = &[Isa::Scalar];
+    pub const ALL: &[Isa] = &[Isa::Scalar, Isa::Baseline, Isa::Avx2, Isa::Avx512];
 
     /// What this machine can run, slowest first; never empty.
     #[must_use]
@@ -34,7 +40,9 @@ impl Isa {
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
-            Isa::Scalar => true,
+            Isa::Scalar | Isa::Baseline => true,
+            Isa::Avx2 => has_avx2(),
+            Isa::Avx512 => has_avx512(),
         }
     }
 
@@ -43,8 +51,43 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Isa::Scalar => "scalar",
+            Isa::Baseline => "baseline",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
         }
     }
+}
+
+/// Whether the machine has all that the AVX2 loops are compiled with.
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt")
+}
+
+/// Whether the machine has all that the AVX-512 loops are compiled with.
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    has_avx2()
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx2() -> bool {
+    false
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx512() -> bool {
+    false
 }
 
 /// A name that is no instruction set known to `kld`.

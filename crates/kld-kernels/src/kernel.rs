@@ -1,7 +1,9 @@
 //! The entry point: one [`Kernel`] per program, chosen once.
 
+use crate::fast;
 use crate::fault::RowFault;
 use crate::isa::Isa;
+use crate::lanes::Lanes;
 use crate::logit::Logit;
 use crate::row::{PairOptions, RowPair, RowSingle};
 use crate::scalar;
@@ -10,19 +12,28 @@ use crate::scalar;
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
     isa: Isa,
+    /// None for the scalar definition.
+    lanes: Option<&'static Lanes>,
 }
 
 impl Kernel {
     /// The fastest kernel of this machine.
     #[must_use]
     pub fn detect() -> Kernel {
-        Kernel { isa: Isa::detect() }
+        let isa = Isa::detect();
+        Kernel {
+            isa,
+            lanes: Lanes::of(isa),
+        }
     }
 
     /// The kernel for `isa`, if this machine can run it.
     #[must_use]
     pub fn with_isa(isa: Isa) -> Option<Kernel> {
-        isa.is_available().then_some(Kernel { isa })
+        isa.is_available().then(|| Kernel {
+            isa,
+            lanes: Lanes::of(isa),
+        })
     }
 
     /// The instruction set in use.
@@ -47,7 +58,11 @@ impl Kernel {
         q: &[M],
         options: &PairOptions,
     ) -> Result<RowPair, RowFault> {
-        scalar::pair(p, q, options)
+        scalar::check_arguments(p.len(), q.len(), options);
+        let fast = self
+            .lanes
+            .and_then(|lanes| fast::pair(lanes, p, q, options));
+        fast.map_or_else(|| scalar::pair(p, q, options), Ok)
     }
 
     /// The log-sum-exp, entropy, most likely token and observed token of one row.
@@ -64,7 +79,10 @@ impl Kernel {
         row: &[L],
         observed: Option<u32>,
     ) -> Result<RowSingle, RowFault> {
-        scalar::single(row, observed)
+        let fast = self
+            .lanes
+            .and_then(|lanes| fast::single(lanes, row, observed));
+        fast.map_or_else(|| scalar::single(row, observed), Ok)
     }
 
     /// ln Σ exp(xᵢ).
@@ -73,7 +91,10 @@ impl Kernel {
     ///
     /// The first [`RowFault`].
     pub fn log_sum_exp<L: Logit>(&self, row: &[L]) -> Result<f64, RowFault> {
-        scalar::log_sum_exp(row)
+        match self.lanes {
+            Some(_) => self.single(row, None).map(|single| single.log_sum_exp),
+            None => scalar::log_sum_exp(row),
+        }
     }
 
     /// Adds the probabilities exp(xᵢ − `log_sum_exp`) to `acc`: the sum of many rows' distributions.
@@ -82,6 +103,14 @@ impl Kernel {
     ///
     /// If `acc` and the row differ in length.
     pub fn add_probs<L: Logit>(&self, row: &[L], log_sum_exp: f64, acc: &mut [f64]) {
-        scalar::add_probs(row, log_sum_exp, acc);
+        assert_eq!(
+            row.len(),
+            acc.len(),
+            "the row and the sum of probabilities differ in length"
+        );
+        match self.lanes {
+            Some(lanes) => fast::add_probs(lanes, row, log_sum_exp, acc),
+            None => scalar::add_probs(row, log_sum_exp, acc),
+        }
     }
 }

@@ -25,10 +25,17 @@
 //!
 //! This crate knows slices only: no tensors, tokens, files or threads.
 
+#![expect(
+    unsafe_code,
+    reason = "calls of loops compiled for detected instruction sets, all in `lanes`"
+)]
+
 pub mod divergence;
+mod fast;
 mod fault;
 mod isa;
 mod kernel;
+mod lanes;
 mod logit;
 mod row;
 pub mod scalar;

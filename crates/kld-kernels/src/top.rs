@@ -38,13 +38,21 @@ impl Top {
     /// Takes `value` in, if it exceeds the bar. Entries must be offered in ascending order.
     pub(crate) fn offer(&mut self, entry: u32, value: f32) {
         if value > self.bar() {
-            let place = self.values[..self.len].partition_point(|&kept| kept >= value);
             self.len = self.k.min(self.len + 1);
-            self.values.copy_within(place..self.len - 1, place + 1);
-            self.entries.copy_within(place..self.len - 1, place + 1);
+            let mut place = self.len - 1;
+            while place > 0 && self.values[place - 1] < value {
+                self.values[place] = self.values[place - 1];
+                self.entries[place] = self.entries[place - 1];
+                place -= 1;
+            }
             self.values[place] = value;
             self.entries[place] = entry;
         }
+    }
+
+    /// The largest entry and its value, if one above −∞ was offered.
+    pub(crate) fn first(&self) -> Option<(u32, f32)> {
+        (self.len > 0).then(|| (self.entries[0], self.values[0]))
     }
 
     /// How many entries both lists hold.

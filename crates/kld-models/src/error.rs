@@ -44,6 +44,9 @@ pub enum Error {
     /// A chat could not become text.
     #[error(transparent)]
     Chat(#[from] crate::chat::ChatError),
+    /// A model's files could not be had.
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
     /// The tensor library failed.
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -68,6 +68,8 @@ pub struct LoadOptions {
     /// The most memory that the weights may take, in bytes; `None` is no limit. Weights that do not fit as f32 stay
     /// in the file, and each layer is turned into f32 when it is used: slower, with the same bits as result.
     pub memory_limit_bytes: Option<u64>,
+    /// The name under which results know the model; `None` is its path.
+    pub name: Option<String>,
 }
 
 const F32_COMPUTE: &str = "f32 on dequantized weights";
@@ -106,7 +108,10 @@ impl NativeModel {
         } else {
             (Residency::MadeWhenUsed, LAYERED_COMPUTE)
         };
-        let card = identity::card(path, &opened, compute);
+        let mut card = identity::card(path, &opened, compute);
+        if let Some(name) = &options.name {
+            card.name.clone_from(name);
+        }
         let (plan, store) = (opened.plan, Arc::new(opened.store));
         let arithmetic = Plain {
             store: Arc::clone(&store),

@@ -12,6 +12,7 @@
 //!   as a rendered chat needs it and as Transformers does by default.
 
 mod checked;
+mod chunk;
 mod compare;
 mod error;
 mod folder;
@@ -27,15 +28,20 @@ use std::{
     sync::OnceLock,
 };
 
+use rayon::prelude::*;
 use serde::Serialize;
-use tokenizers::Tokenizer as Engine;
+use tokenizers::{Encoding, Token, Tokenizer as Engine};
 
+use self::chunk::Cuts;
 use self::piece::{PieceStyle, byte_level_alphabet, readable};
 pub use self::{compare::VocabularyDifference, error::TokenizerError};
 use crate::{Result, chat::ChatTemplate};
 
 /// The highest token id, plus one, that is believed; real vocabularies have a few hundred thousand.
 pub const MAX_VOCABULARY: u32 = 1 << 22;
+
+/// Longer texts are encoded in chunks where that makes no difference.
+const CHUNK_BYTES: usize = 1 << 16;
 
 /// The tokenizer of a model; can be used from several threads at once.
 pub struct Tokenizer {
@@ -51,7 +57,9 @@ pub struct Tokenizer {
     special: HashSet<u32>,
     bos: Option<u32>,
     eos: Option<u32>,
-    adds_bos: bool,
+    /// What the tokenizer's settings put before and after a text.
+    around: (Vec<u32>, Vec<u32>),
+    cuts: Cuts,
     chat_template: Option<String>,
 }
 
@@ -182,7 +190,7 @@ impl Tokenizer {
     /// Whether [`SpecialTokens::AsTokenizerSays`] puts a beginning-of-sequence token first.
     #[must_use]
     pub fn adds_bos(&self) -> bool {
-        self.adds_bos
+        self.bos.is_some() && self.around.0.first().copied() == self.bos
     }
 
     /// Number of ids up to the last token; columns of a model's head beyond it are padding.
@@ -221,7 +229,7 @@ impl Tokenizer {
             special_tokens: self.special.len(),
             bos: name(self.bos),
             eos: name(self.eos),
-            adds_bos: self.adds_bos,
+            adds_bos: self.adds_bos(),
             unspelled_bytes: self.unspelled_bytes(),
             has_chat_template: self.chat_template.is_some(),
         }
@@ -251,37 +259,62 @@ impl Tokenizer {
             .map(|(id, _)| *id)
             .collect();
         let style = PieceStyle::of(&engine);
-        let mut tokenizer = Self {
+        let around = around(&engine, &origin)?;
+        let named = |name: Option<String>| name.and_then(|token| engine.token_to_id(&token));
+        let eos = named(eos);
+        // A lone token that is put before every text is the beginning of a sequence, whether the settings name it or not.
+        let lone = || {
+            around
+                .0
+                .first()
+                .copied()
+                .filter(|_| around.0.len() == 1 && around.1.is_empty())
+        };
+        Ok(Self {
+            bos: named(bos).or_else(lone),
+            eos,
             style,
-            bos: bos.and_then(|token| engine.token_to_id(&token)),
-            eos: eos.and_then(|token| engine.token_to_id(&token)),
             kind: format!("{kind}, {}", style.name()),
             origin,
+            cuts: Cuts::of(&engine),
             engine,
             marked_up: OnceLock::new(),
             tokens,
             special,
-            adds_bos: false,
+            around,
             chat_template,
-        };
-        tokenizer.adds_bos = tokenizer.finds_bos_before_nothing()?;
-        Ok(tokenizer)
-    }
-
-    /// What the tokenizer puts before a text is seen on the empty text; a lone unnamed token there names itself.
-    fn finds_bos_before_nothing(&mut self) -> Result<bool> {
-        let added = self.encode("", SpecialTokens::AsTokenizerSays)?;
-        if let (None, [only]) = (self.bos, added.as_slice())
-            && Some(*only) != self.eos
-        {
-            self.bos = Some(*only);
-        }
-        Ok(self.bos.is_some() && added.first().copied() == self.bos)
+        })
     }
 
     fn encode_with(&self, engine: &Engine, text: &str, add: SpecialTokens) -> Result<Vec<u32>> {
-        let add = add == SpecialTokens::AsTokenizerSays;
-        let encoding = guarded(|| engine.encode_fast(text, add));
+        self.encode_in_chunks(engine, text, add, CHUNK_BYTES)
+    }
+
+    fn encode_in_chunks(
+        &self,
+        engine: &Engine,
+        text: &str,
+        add: SpecialTokens,
+        size: usize,
+    ) -> Result<Vec<u32>> {
+        let chunks = self.cuts.chunks(text, size);
+        let chunks: Vec<Vec<u32>> = match chunks.as_slice() {
+            [whole] => vec![self.encode_chunk(engine, whole)?],
+            chunks => chunks
+                .par_iter()
+                .map(|chunk| self.encode_chunk(engine, chunk))
+                .collect::<Result<_>>()?,
+        };
+        Ok(match add {
+            SpecialTokens::None => chunks.concat(),
+            SpecialTokens::AsTokenizerSays => {
+                [&self.around.0[..], &chunks.concat(), &self.around.1].concat()
+            }
+        })
+    }
+
+    fn encode_chunk(&self, engine: &Engine, text: &str) -> Result<Vec<u32>> {
+        let encoding = guarded(|| engine.encode_fast(text, false));
         let encoding =
             encoding.map_err(|message| engine_error(&self.origin, "encoding", &message))?;
         Ok(encoding.get_ids().to_vec())
@@ -314,6 +347,25 @@ impl fmt::Debug for Tokenizer {
             .debug_tuple("Tokenizer")
             .field(&self.describe())
             .finish()
+    }
+}
+
+/// What the engine puts before and after a text, seen on a text of one token that does not exist.
+fn around(engine: &Engine, origin: &str) -> Result<(Vec<u32>, Vec<u32>)> {
+    let text = Encoding::from_tokens(vec![Token::new(u32::MAX, String::new(), (0, 0))], 0);
+    let processed = guarded(|| engine.post_process(text, None, true));
+    let processed = processed.map_err(|message| engine_error(origin, "loading", &message))?;
+    let mut sides = processed
+        .get_ids()
+        .split(|id| *id == u32::MAX)
+        .map(<[u32]>::to_vec);
+    match (sides.next(), sides.next(), sides.next()) {
+        (Some(before), Some(after), None) => Ok((before, after)),
+        _ => Err(TokenizerError::broken(
+            origin,
+            "its template does not contain the text exactly once",
+        )
+        .into()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod compare;
 mod csv_table;
+mod dist;
 pub mod format;
 mod score;
 mod table;

@@ -19,7 +19,8 @@ impl Entry {
     /// From ln P and ln Q.
     #[must_use]
     pub fn from_log_probs(ln_p: f64, ln_q: f64) -> Entry {
-        let t = if ln_p == ln_q { 0.0 } else { ln_q - ln_p };
+        let both_zero = ln_p == f64::NEG_INFINITY && ln_q == f64::NEG_INFINITY;
+        let t = if both_zero { 0.0 } else { ln_q - ln_p };
         Entry {
             p: ln_p.exp(),
             q: ln_q.exp(),
@@ -32,6 +33,8 @@ impl Entry {
     /// From P and Q. A negative number gives NaN, which every divergence passes on.
     #[must_use]
     pub fn from_probs(p: f64, q: f64) -> Entry {
+        let valid = |x: f64| if x >= 0.0 { x } else { f64::NAN };
+        let (p, q) = (valid(p), valid(q));
         let (ln_p, ln_q) = (p.ln(), q.ln());
         // Between neighbours the quotient carries more digits than the difference of two logarithms.
         let close = q < 2.0 * p && p < 2.0 * q;
@@ -80,15 +83,19 @@ impl Entry {
             return *self;
         }
         // The larger of P and Q is taken out of the logarithm, so that nothing overflows.
-        let ln_m = if self.t <= 0.0 {
-            self.ln_p + ((1.0 - alpha) * self.t.exp_m1()).ln_1p()
+        let (ln_m, t) = if self.t <= 0.0 {
+            let above_p = ln_mix(1.0 - alpha, self.t);
+            (self.ln_p + above_p, above_p)
         } else {
-            self.ln_q + (alpha * (-self.t).exp_m1()).ln_1p()
-        };
-        let t = match (self.p_is_zero(), self.t <= 0.0) {
-            (true, _) => f64::INFINITY,
-            (_, true) => ((1.0 - alpha) * self.t.exp_m1()).ln_1p(),
-            (_, false) => self.t + (alpha * (-self.t).exp_m1()).ln_1p(),
+            let above_q = ln_mix(alpha, -self.t);
+            (
+                self.ln_q + above_q,
+                if self.p_is_zero() {
+                    f64::INFINITY
+                } else {
+                    self.t + above_q
+                },
+            )
         };
         Entry {
             p: self.p,
@@ -111,6 +118,16 @@ impl Entry {
         } else {
             self.p * phi(self.t)
         }
+    }
+}
+
+/// ln((1 − weight) + weight·eᵗ) for t ≤ 0.
+fn ln_mix(weight: f64, t: f64) -> f64 {
+    let change = weight * t.exp_m1();
+    if change > -0.5 {
+        change.ln_1p()
+    } else {
+        ((1.0 - weight) + weight * t.exp()).ln()
     }
 }
 

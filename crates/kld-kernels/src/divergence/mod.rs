@@ -131,7 +131,19 @@ pub fn from_probs<T: Copy + Into<f64>>(d: Divergence, p: &[T], q: &[T]) -> f64 {
 fn sum<A: Copy, B: Copy>(d: Divergence, p: &[A], q: &[B], read: impl Fn(A, B) -> Entry) -> f64 {
     assert_eq!(p.len(), q.len(), "the rows differ in length");
     d.check_parameters();
-    d.finish(p.iter().zip(q).map(|(&a, &b)| d.term(&read(a, b))).sum())
+    let entries = || p.iter().zip(q).map(|(&a, &b)| read(a, b));
+    let sum = entries().map(|entry| d.term(&entry)).sum();
+    match d {
+        // Σ Pᵅ·Q¹⁻ᵅ is near zero, and its distance from one says little: sum it plainly.
+        Divergence::Renyi { alpha } if sum < -0.5 => {
+            entries()
+                .map(|entry| terms::power_mean(&entry, alpha))
+                .sum::<f64>()
+                .ln()
+                / (alpha - 1.0)
+        }
+        _ => d.finish(sum),
+    }
 }
 
 /// Whether a row can be one of log-probs.

@@ -16,6 +16,11 @@
 //! | χ² | (P − Q)²/Q | (Q² − P²)/Q |
 //! | cross-entropy | −P·ln Q | −P |
 
+#![expect(
+    clippy::float_cmp,
+    reason = "the order 1, and differences of exactly zero, are meant"
+)]
+
 use super::Divergence;
 use super::entry::{Entry, phi};
 
@@ -24,7 +29,7 @@ impl Divergence {
     #[must_use]
     pub fn term(self, entry: &Entry) -> f64 {
         match self {
-            Divergence::Kl => entry.relative(),
+            Divergence::Kl | Divergence::Renyi { alpha: 1.0 } => entry.relative(),
             Divergence::ReverseKl => entry.swapped().relative(),
             Divergence::Jeffreys => entry.relative() + entry.swapped().relative(),
             Divergence::Js => js_term(entry, 0.5),
@@ -33,7 +38,6 @@ impl Divergence {
             Divergence::ReverseSkewKl { alpha } => {
                 entry.swapped().against_mixture(alpha).relative()
             }
-            Divergence::Renyi { alpha: 1.0 } => entry.relative(),
             Divergence::Renyi { alpha } => renyi_term(entry, alpha),
             Divergence::TotalVariation => 0.5 * difference(entry).abs(),
             Divergence::Hellinger => 0.5 * root_difference(entry).powi(2),
@@ -71,10 +75,10 @@ impl Divergence {
     #[must_use]
     pub fn finish(self, sum: f64) -> f64 {
         match self {
-            Divergence::Js => sum.min(std::f64::consts::LN_2),
+            Divergence::Js => at_most(std::f64::consts::LN_2, sum),
             Divergence::Renyi { alpha } if alpha != 1.0 => sum.ln_1p() / (alpha - 1.0),
-            Divergence::TotalVariation => sum.min(1.0),
-            Divergence::Hellinger => sum.sqrt().min(1.0),
+            Divergence::TotalVariation => at_most(1.0, sum),
+            Divergence::Hellinger => at_most(1.0, sum.sqrt()),
             _ => sum,
         }
     }
@@ -109,21 +113,26 @@ impl Divergence {
 
 /// Q − P, to full relative accuracy.
 fn difference(entry: &Entry) -> f64 {
-    if entry.t.abs() < 1.0 {
-        entry.p * entry.t.exp_m1()
-    } else {
+    if entry.t.abs() >= 1.0 {
         entry.q - entry.p
+    } else {
+        entry.p * entry.t.exp_m1()
     }
 }
 
 /// √Q − √P, to full relative accuracy.
 fn root_difference(entry: &Entry) -> f64 {
     let half = 0.5 * entry.t;
-    if half.abs() < 1.0 {
-        entry.p.sqrt() * half.exp_m1()
-    } else {
+    if half.abs() >= 1.0 {
         entry.q.sqrt() - entry.p.sqrt()
+    } else {
+        entry.p.sqrt() * half.exp_m1()
     }
+}
+
+/// `x`, or the bound that only rounding can exceed. NaN stays NaN.
+fn at_most(bound: f64, x: f64) -> f64 {
+    if x > bound { bound } else { x }
 }
 
 /// a·b with 0·∞ = 0.
@@ -136,16 +145,11 @@ fn sign(t: f64) -> f64 {
     if t == 0.0 { 0.0 } else { t.signum() }
 }
 
-/// The larger of P and Q bears the entry, so that neither mixture term overflows.
+/// The sides of weight zero are left out: against itself as the mixture a row may be infinitely far.
 fn js_term(entry: &Entry, beta: f64) -> f64 {
     let p_side = entry.against_mixture(beta);
     let q_side = entry.swapped().against_mixture(1.0 - beta);
-    weighted(beta, p_side.relative()) + weighted(1.0 - beta, q_side.relative())
-}
-
-/// w·x with 0·∞ = 0: at β = 0 or 1 the divergence against one's own mixture does not count.
-fn weighted(weight: f64, x: f64) -> f64 {
-    times(weight, x)
+    times(beta, p_side.relative()) + times(1.0 - beta, q_side.relative())
 }
 
 fn js_pull(entry: &Entry, beta: f64) -> f64 {
@@ -154,7 +158,7 @@ fn js_pull(entry: &Entry, beta: f64) -> f64 {
 }
 
 /// Pᵅ·Q¹⁻ᵅ, taken over the support of P.
-fn power_mean(entry: &Entry, alpha: f64) -> f64 {
+pub(super) fn power_mean(entry: &Entry, alpha: f64) -> f64 {
     match (entry.p_is_zero(), entry.q_is_zero()) {
         (true, _) => 0.0,
         (_, true) if alpha > 1.0 => f64::INFINITY,

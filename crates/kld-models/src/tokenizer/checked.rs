@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 use tokenizers::Tokenizer as Engine;
 
 use super::{MAX_VOCABULARY, TokenizerError, engine_error, guarded};
@@ -15,10 +16,8 @@ use crate::Result;
 pub(super) fn engine(json: &str, origin: &str) -> Result<(Engine, String)> {
     let file: File = serde_json::from_str(json)
         .map_err(|error| TokenizerError::broken(origin, error.to_string()))?;
-    let kind = file
-        .model
-        .check()
-        .map_err(|reason| TokenizerError::broken(origin, reason))?;
+    let checked = check_character_maps(&file.normalizer).and_then(|()| file.model.check());
+    let kind = checked.map_err(|reason| TokenizerError::broken(origin, reason))?;
     let loaded = guarded(|| json.parse::<Engine>());
     let engine = loaded.map_err(|message| engine_error(origin, "loading", &message))?;
     Ok((engine, kind.to_owned()))
@@ -53,6 +52,8 @@ pub(super) fn check_merges<'a>(
 #[derive(Deserialize)]
 struct File {
     model: Model,
+    #[serde(default)]
+    normalizer: Value,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +64,7 @@ struct Model {
     #[serde(default)]
     merges: Merges,
     continuing_subword_prefix: Option<String>,
+    dropout: Option<f32>,
 }
 
 #[derive(Deserialize)]
@@ -88,6 +90,11 @@ impl Default for Merges {
 impl Model {
     /// The kind of model, if what it says holds together.
     fn check(&self) -> Result<&str, String> {
+        if let Some(dropout) = self.dropout.filter(|dropout| *dropout != 0.0) {
+            return Err(format!(
+                "it leaves out merges at random (dropout {dropout}), so no two runs would see the same tokens"
+            ));
+        }
         match &self.vocab {
             Vocabulary::Ids(ids) => {
                 check_ids(ids)?;
@@ -117,6 +124,43 @@ impl Model {
             }
         }
     }
+}
+
+/// SentencePiece's character maps begin with their own size, which the engine believes when it reserves memory.
+fn check_character_maps(normalizer: &Value) -> Result<(), String> {
+    let map = normalizer["precompiled_charsmap"].as_str();
+    if let Some(map) =
+        map.filter(|map| announced_bytes(map).is_none_or(|announced| announced > map.len()))
+    {
+        return Err(format!(
+            "a character map of {} characters announces more than it has",
+            map.len()
+        ));
+    }
+    let steps = normalizer["normalizers"].as_array();
+    steps
+        .into_iter()
+        .flatten()
+        .try_for_each(check_character_maps)
+}
+
+/// The 32-bit number, lowest byte first, that base64 text begins with.
+fn announced_bytes(base64: &str) -> Option<usize> {
+    let digit = |symbol: u8| match symbol {
+        b'A'..=b'Z' => Some(symbol - b'A'),
+        b'a'..=b'z' => Some(symbol - b'a' + 26),
+        b'0'..=b'9' => Some(symbol - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let mut bits = 0_u64;
+    for symbol in base64.as_bytes().get(..8)? {
+        bits = bits << 6 | u64::from(digit(*symbol)?);
+    }
+    // Eight symbols are six bytes, of which the first four count.
+    let [_, _, first, second, third, fourth, ..] = bits.to_be_bytes();
+    usize::try_from(u32::from_le_bytes([first, second, third, fourth])).ok()
 }
 
 fn check_ids(ids: &HashMap<String, u32>) -> Result<(), String> {

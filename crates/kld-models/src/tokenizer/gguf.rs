@@ -335,7 +335,7 @@ fn same_length<T>(values: Option<Vec<T>>, key: &str, tokens: &[String]) -> Resul
 }
 
 /// SentencePiece writes `▁` for a space and, for most models, puts one before the first word.
-fn spaces_to_marks(prefix: bool) -> tokenizers::Result<NormalizerWrapper> {
+pub(super) fn spaces_to_marks(prefix: bool) -> tokenizers::Result<NormalizerWrapper> {
     let mut steps = vec![NormalizerWrapper::Replace(Replace::new(" ", "▁")?)];
     if prefix {
         steps.insert(0, NormalizerWrapper::Prepend(Prepend::new("▁".to_owned())));

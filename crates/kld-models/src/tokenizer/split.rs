@@ -50,13 +50,31 @@ const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\
 const DEEPSEEK3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
 const BLOOM: &str = r" ?[^(\s|.,!?…。，、।۔،)]+";
 const DIGIT: &str = r"\p{N}";
+const DIGITS: &str = r"\p{N}+";
+const DIGITS_IN_THREES: &str = r"\p{N}{1,3}";
+const ASCII_DIGITS_IN_THREES: &str = "[0-9][0-9][0-9]";
+const PUNCTUATION: &str = r"[\p{P}\$\+<=>\^~\|]+";
+const KANA: &str = "[一-龥぀-ゟ゠-ヿ]+";
 const CJK: &str = "[一-龥ࠀ-一가-퟿]+";
+
+/// Patterns that cut a text into words: they take no letter together with a newline, and a lone newline between letters by itself.
+pub(super) const WORDS: [&str; 8] = [GPT2, LLAMA3, QWEN2, QWEN35, TEKKEN, GPT4O, DEEPSEEK3, BLOOM];
+/// Patterns that look at digits, ideographs or punctuation alone.
+pub(super) const LOCAL: [&str; 7] = [
+    DIGIT,
+    DIGITS,
+    DIGITS_IN_THREES,
+    ASCII_DIGITS_IN_THREES,
+    KANA,
+    CJK,
+    PUNCTUATION,
+];
 
 /// All rules; the first one holds for files that name none, as in llama.cpp.
 const RULES: &[SplitRule] = &[
     SplitRule {
         names: &["default"],
-        patterns: &[r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
+        patterns: &[PUNCTUATION, GPT2, DIGITS, ASCII_DIGITS_IN_THREES],
         ..PLAIN
     },
     SplitRule {
@@ -135,7 +153,7 @@ const RULES: &[SplitRule] = &[
     },
     SplitRule {
         names: &["falcon"],
-        patterns: &[r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]"],
+        patterns: &[r"[\p{P}\$\+<=>\^~\|`]+", GPT2, ASCII_DIGITS_IN_THREES],
         ..PLAIN
     },
     SplitRule {
@@ -152,7 +170,7 @@ const RULES: &[SplitRule] = &[
     },
     SplitRule {
         names: &["deepseek-v3", "hunyuan-dense", "joyai-llm"],
-        patterns: &[r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK3],
+        patterns: &[DIGITS_IN_THREES, KANA, DEEPSEEK3],
         ..PLAIN
     },
     SplitRule {
