@@ -113,9 +113,7 @@ impl NativeModel {
             card.name.clone_from(name);
         }
         let (plan, store) = (opened.plan, Arc::new(opened.store));
-        let arithmetic = Plain {
-            store: Arc::clone(&store),
-        };
+        let arithmetic = Plain::new(Arc::clone(&store));
         let weights = plan.load(&arithmetic, &store, residency)?;
         let head = Head::load(&store, plan.head(), residency)?;
         Ok(Self {

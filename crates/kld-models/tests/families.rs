@@ -1,5 +1,7 @@
 //! Every family against Hugging Face Transformers, from folders and from GGUF files.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use kld_models::native::{DifferentiableModel, LoadOptions, NativeModel};
 use kld_models::{LogitSource, Tokenizer};
 use kld_testkit::{expected, largest_difference, tiny_model};

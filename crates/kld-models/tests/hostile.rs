@@ -1,6 +1,8 @@
 //! Files that are cut short, lie, or ask for what is not computed: always an error that says what is wrong, never a
 //! panic, and never memory for something a file merely announces.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,9 +62,9 @@ fn tensor_entry(name: &str, sizes: &[u64], dtype: u32, offset: u64) -> Vec<u8> {
     let mut bytes = (name.len() as u64).to_le_bytes().to_vec();
     bytes.extend(name.as_bytes());
     bytes.extend((sizes.len() as u32).to_le_bytes());
-    sizes
-        .iter()
-        .for_each(|size| bytes.extend(size.to_le_bytes()));
+    for size in sizes {
+        bytes.extend(size.to_le_bytes());
+    }
     bytes.extend(dtype.to_le_bytes());
     bytes.extend(offset.to_le_bytes());
     bytes

@@ -81,7 +81,8 @@ vectorized! {
 vectorized! {
     /// x ← ½x·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), which is x / (1 + e⁻²ᵘ).
     pub(super) fn gelu_tanh(x: &mut [f32]) {
-        const TWICE_ROOT: f32 = 1.595_769_1;
+        use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+        const TWICE_ROOT: f32 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
         for x in x.iter_mut() {
             let twice_u = TWICE_ROOT * (*x + 0.044_715 * *x * *x * *x);
             *x /= 1.0 + exp(-twice_u);
@@ -105,14 +106,18 @@ vectorized! {
     /// x ← exp(x − max x); the sum of the results.
     pub(super) fn exponentials(x: &mut [f32]) -> f32 {
         let top = maximum(x);
-        x.iter_mut().for_each(|x| *x = exp(*x - top));
+        for x in x.iter_mut() {
+            *x = exp(*x - top);
+        }
         sum(x, |x| x)
     }
 }
 
 /// x ← x · factor.
 pub(super) fn scale(x: &mut [f32], factor: f32) {
-    x.iter_mut().for_each(|x| *x *= factor);
+    for x in x {
+        *x *= factor;
+    }
 }
 
 /// Σ f(x), in lanes.
