@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The decoder is written once, over an `Arithmetic`: the plain one is made for measuring (f32, one thread per
-//! window, nothing recorded), the recording one gives gradients. Both compute in f32 on dequantized weights, so
+//! window, nothing recorded) and drives [`NativeModel`]; the recording one has gradients and drives
+//! [`DifferentiableModel`]. Both compute in f32 on dequantized weights, so
 //! what is measured is the divergence of the *weights*; kernels that round activations would add their own.
 //!
 //! ```no_run
@@ -22,6 +23,7 @@
 
 mod config;
 mod decoder;
+mod differentiable;
 mod family;
 mod files;
 mod gguf_config;
@@ -32,6 +34,7 @@ mod plain;
 mod rope;
 pub(crate) mod store;
 mod stored_matrix;
+mod tape;
 mod weights;
 
 use std::ops::Range;
@@ -41,6 +44,7 @@ use std::sync::Arc;
 use kld_core::ModelCard;
 
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
+pub use differentiable::DifferentiableModel;
 use files::Opened;
 pub use inspect::{Inspection, Tensor, inspect};
 use plain::{Head, Plain, Rows};
@@ -109,9 +113,7 @@ impl NativeModel {
             card.name.clone_from(name);
         }
         let (plan, store) = (opened.plan, Arc::new(opened.store));
-        let arithmetic = Plain {
-            store: Arc::clone(&store),
-        };
+        let arithmetic = Plain::new(Arc::clone(&store));
         let weights = plan.load(&arithmetic, &store, residency)?;
         let head = Head::load(&store, plan.head(), residency)?;
         Ok(Self {

@@ -1,6 +1,8 @@
 //! Every family against Hugging Face Transformers, from folders and from GGUF files.
 
-use kld_models::native::{LoadOptions, NativeModel};
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use kld_models::native::{DifferentiableModel, LoadOptions, NativeModel};
 use kld_models::{LogitSource, Tokenizer};
 use kld_testkit::{expected, largest_difference, tiny_model};
 
@@ -77,6 +79,71 @@ fn a_memory_limit_changes_the_compute_text_and_no_bit() {
         assert_ne!(held.card().compute, made.card().compute);
         let tokens = expected(name).tokens;
         assert_eq!(logits(&held, &tokens), logits(&made, &tokens), "{name}");
+    }
+}
+
+#[test]
+fn the_differentiable_model_gives_the_same_logits_and_every_weight_a_gradient() {
+    for name in FOLDERS {
+        let path = tiny_model(name);
+        let model =
+            DifferentiableModel::open(&path, Tokenizer::from_folder(&path).unwrap()).unwrap();
+        let expected = expected(name);
+        let tensor = model.logits(&expected.tokens).unwrap();
+        let found = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let plain = logits(&folder(name, &LoadOptions::default()), &expected.tokens);
+        assert!(
+            largest_difference(&found, &plain, 96) < 1e-5,
+            "{name}: the two arithmetics differ"
+        );
+
+        // A loss to which every logit contributes differently.
+        let gradients = (tensor.sqr().unwrap() * 1e-3)
+            .unwrap()
+            .exp()
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+        for (weight, variable) in model.variables() {
+            let gradient = gradients
+                .get(&variable)
+                .unwrap_or_else(|| panic!("{name}: no gradient for {weight}"));
+            let size = gradient
+                .sqr()
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar::<f32>()
+                .unwrap();
+            // Softmax does not see what all keys share, so the gradient of their bias is zero but for rounding.
+            let is_key_bias = weight.ends_with("k_proj.bias");
+            assert!(
+                size.is_finite() && (size > 0.0 || is_key_bias),
+                "{name}: the gradient of {weight} is {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_differentiable_model_reads_gguf_and_is_a_source() {
+    for name in GGUFS {
+        let path = tiny_model(name).join("model.gguf");
+        let tokenizer = Tokenizer::from_folder(tiny_model(name)).unwrap();
+        let model = DifferentiableModel::open(&path, tokenizer).unwrap();
+        let expected = expected(name);
+        let mut rows = Vec::new();
+        model
+            .forward(&expected.tokens)
+            .unwrap()
+            .rows(3..7, &mut rows)
+            .unwrap();
+        assert!(
+            largest_difference(&rows, &expected.logits[3..7].concat(), 96) <= TOLERANCE,
+            "{name}"
+        );
     }
 }
 

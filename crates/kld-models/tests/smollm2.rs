@@ -3,6 +3,13 @@
 //! The environment names the file: `KLD_SMOLLM2=…/SmolLM2-135M-Instruct.Q4_1.gguf`. Without it the tests are skipped,
 //! visibly; in CI (`CI=true`) that is a failure.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise, and says what it skips"
+)]
+
 use std::path::{Path, PathBuf};
 
 use kld_models::gguf::{BlockType, Metadata, requantize};

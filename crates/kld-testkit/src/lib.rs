@@ -1,9 +1,13 @@
-//! Models made in code, whose logits a test chooses; for tests only.
+//! Models made in code, whose logits a test chooses, and tiny ones on disk; for tests only.
+
+mod tiny;
 
 use std::{fmt, ops::Range, path::Path};
 
 use kld_core::ModelCard;
 use kld_models::{LogitSource, Result, Tokenizer, WindowLogits};
+
+pub use tiny::{Expected, expected, largest_difference, tiny_model};
 
 /// Gives a row of logits from the tokens up to and including a position.
 type Rule = Box<dyn Fn(&[u32]) -> Vec<f32> + Send + Sync>;

@@ -84,6 +84,7 @@ impl Metadata {
     }
 
     /// Keys and values in the order of the keys.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.entries
             .iter()

@@ -145,6 +145,6 @@ impl Config {
 }
 
 /// No size of a real model reaches this; products of three fit 64 bits.
-const MAX_SIZE: usize = 1 << 24;
+pub(crate) const MAX_SIZE: usize = 1 << 24;
 /// No real model is as deep.
 pub(crate) const MAX_LAYERS: usize = 1 << 12;

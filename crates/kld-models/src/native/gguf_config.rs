@@ -2,7 +2,7 @@
 //!
 //! As with `config.json`, a key of the model's own section that nothing here reads is refused.
 
-use super::config::{Activation, Biases, Config, MAX_LAYERS, Norm, Positions};
+use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions};
 use super::rope::{Rope, Scaling};
 use super::store::Store;
 use crate::gguf::{Metadata, Value};
@@ -171,7 +171,7 @@ fn rope(keys: &Keys, store: &Store, head_width: usize) -> Result<Rope> {
             ));
         }
     };
-    Ok(Rope::new(head_width, theta, &scaling))
+    Rope::new(head_width, theta, &scaling, keys.metadata.path())
 }
 
 /// The metadata of one model family.
@@ -194,12 +194,20 @@ impl Keys<'_> {
     }
 
     fn optional_size(&self, key: &str) -> Result<Option<usize>> {
-        self.metadata.usize(&self.full(key))
+        let key = self.full(key);
+        match self.metadata.usize(&key)? {
+            Some(size) if size > MAX_SIZE => {
+                let what =
+                    format!("metadata '{key}' is {size}, {MAX_SIZE} is the most that is possible");
+                Err(Error::malformed(self.metadata.path(), what))
+            }
+            size => Ok(size),
+        }
     }
 
     fn size(&self, key: &str) -> Result<usize> {
-        let key = self.full(key);
-        self.metadata.required(&key, self.metadata.usize(&key))
+        self.metadata
+            .required(&self.full(key), self.optional_size(key))
     }
 
     /// Refuses a size that is there and is not what this program computes.

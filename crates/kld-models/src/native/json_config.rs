@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::config::{Activation, Biases, Config, MAX_LAYERS, Norm, Positions};
+use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions};
 use super::rope::{Rope, Scaling};
 use crate::{Error, Result};
 
@@ -246,7 +246,7 @@ fn rope(keys: &Keys, head_width: usize) -> Result<Rope> {
         Some(keys) => rope_scaling(&keys)?,
         None => Scaling::None,
     };
-    Ok(Rope::new(head_width, theta, &scaling))
+    Rope::new(head_width, theta, &scaling, &keys.path)
 }
 
 fn rope_scaling(keys: &Keys) -> Result<Scaling> {
@@ -361,8 +361,10 @@ impl Keys {
     }
 
     fn optional_size(&self, key: &str) -> Result<Option<usize>> {
-        self.typed(key, "a non-negative integer", |value| {
-            usize::try_from(value.as_u64()?).ok()
+        let wanted = format!("an integer from 0 to {MAX_SIZE}");
+        let fits = |&size: &usize| size <= MAX_SIZE;
+        self.typed(key, &wanted, |value| {
+            usize::try_from(value.as_u64()?).ok().filter(fits)
         })
     }
 

@@ -6,6 +6,7 @@
 mod attention;
 mod loops;
 mod matmul;
+mod pool;
 
 use std::sync::Arc;
 
@@ -16,15 +17,17 @@ use super::stored_matrix::StoredMatrix;
 use super::weights::{Load, Residency};
 use crate::Result;
 use matmul::{Onto, View, multiply};
+use pool::{Buffer, Pool};
 
 /// See the module's documentation.
 pub(crate) struct Plain {
-    pub(crate) store: Arc<Store>,
+    store: Arc<Store>,
+    buffers: Arc<Pool>,
 }
 
 /// Rows of `width` values, one after the other.
 pub(crate) struct Rows {
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: Buffer,
     pub(crate) width: usize,
 }
 
@@ -92,14 +95,14 @@ impl Arithmetic for Plain {
 
     fn pick(&self, table: &Stored, numbers: &[u32]) -> Result<Rows> {
         let width = table.columns();
-        let mut values = Vec::with_capacity(numbers.len() * width);
-        for &number in numbers {
+        let mut out = self.rows(numbers.len(), width);
+        for (&number, out) in numbers.iter().zip(out.values.chunks_mut(width)) {
             let row = number as usize;
             self.store.for_each_chunk(table, row..row + 1, |_, chunk| {
-                values.extend_from_slice(chunk)
+                out.copy_from_slice(chunk);
             })?;
         }
-        Ok(Rows { values, width })
+        Ok(out)
     }
 
     fn add(&self, mut x: Rows, y: &Rows) -> Result<Rows> {
@@ -108,27 +111,18 @@ impl Arithmetic for Plain {
     }
 
     fn apply(&self, matrix: &Matrix, x: &Rows) -> Result<Rows> {
-        let values = vec![0.0; x.count() * matrix.outputs];
-        self.apply_to(
-            Rows {
-                values,
-                width: matrix.outputs,
-            },
-            matrix,
-            x,
-            Onto::Replace,
-        )
+        let mut out = self.rows(x.count(), matrix.outputs);
+        matrix.apply(x, &mut out, Onto::Replace);
+        Ok(out)
     }
 
-    fn apply_onto(&self, onto: Rows, matrix: &Matrix, x: &Rows) -> Result<Rows> {
-        self.apply_to(onto, matrix, x, Onto::Add)
+    fn apply_onto(&self, mut onto: Rows, matrix: &Matrix, x: &Rows) -> Result<Rows> {
+        matrix.apply(x, &mut onto, Onto::Add);
+        Ok(onto)
     }
 
     fn normalize(&self, x: &Rows, norm: &NormWeights<Self>) -> Result<Rows> {
-        let mut out = Rows {
-            values: vec![0.0; x.values.len()],
-            width: x.width,
-        };
+        let mut out = self.rows(x.count(), x.width);
         for (row, out) in x.values.chunks(x.width).zip(out.values.chunks_mut(x.width)) {
             normalize_row(row, norm, out);
         }
@@ -138,10 +132,9 @@ impl Arithmetic for Plain {
     fn activate(&self, x: Rows, activation: Activation) -> Result<Rows> {
         Ok(match activation {
             Activation::SwiGlu => {
-                let width = x.width / 2;
-                let mut values = vec![0.0; x.count() * width];
-                loops::silu_times(&x.values, width, &mut values);
-                Rows { values, width }
+                let mut out = self.rows(x.count(), x.width / 2);
+                loops::silu_times(&x.values, x.width / 2, &mut out.values);
+                out
             }
             Activation::GeluTanh => {
                 let mut x = x;
@@ -152,26 +145,43 @@ impl Arithmetic for Plain {
     }
 
     fn attend(&self, qkv: Rows, attention: &Attention<'_, Self>) -> Result<Rows> {
-        Ok(attention::attend(qkv, attention))
+        let out = self.rows(qkv.count(), attention.heads * attention.head_width);
+        Ok(attention::attend(qkv, attention, out))
     }
 }
 
 impl Plain {
-    fn apply_to(&self, mut onto: Rows, matrix: &Matrix, x: &Rows, mode: Onto) -> Result<Rows> {
-        let mut mode = mode;
-        if let Some(bias) = &matrix.bias {
-            for row in onto.values.chunks_mut(onto.width) {
-                match mode {
+    /// An arithmetic on the tensors of a store.
+    pub(crate) fn new(store: Arc<Store>) -> Self {
+        Self {
+            store,
+            buffers: Arc::default(),
+        }
+    }
+
+    /// Rows that are to be written.
+    fn rows(&self, count: usize, width: usize) -> Rows {
+        Rows {
+            values: self.buffers.take(count * width),
+            width,
+        }
+    }
+}
+
+impl Matrix {
+    fn apply(&self, x: &Rows, out: &mut Rows, mut onto: Onto) {
+        if let Some(bias) = &self.bias {
+            for row in out.values.chunks_mut(out.width) {
+                match onto {
                     Onto::Replace => row.copy_from_slice(bias),
                     Onto::Add => loops::add(row, bias),
                 }
             }
-            mode = Onto::Add;
+            onto = Onto::Add;
         }
         let left = View::rows(&x.values, x.count(), x.width, x.width);
-        let right = View::rows(&matrix.weights, x.width, matrix.outputs, matrix.outputs);
-        multiply(left, right, 1.0, &mut onto.values, matrix.outputs, mode);
-        Ok(onto)
+        let right = View::rows(&self.weights, x.width, self.outputs, self.outputs);
+        multiply(left, right, 1.0, &mut out.values, self.outputs, onto);
     }
 }
 

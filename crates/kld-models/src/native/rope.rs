@@ -3,6 +3,10 @@
 //! Pair *i* of a head of *d* values turns by position · ωᵢ with ωᵢ = θ^(−2i/d) (Su et al. 2021, `RoFormer`). A model
 //! made for longer windows slows some pairs down; that is a change of ωᵢ alone, so all schemes end in one list.
 
+use std::path::Path;
+
+use crate::{Error, Result};
+
 /// The angular speed of each pair of a head, in radians per position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rope {
@@ -28,16 +32,21 @@ pub(crate) enum Scaling {
 }
 
 impl Rope {
-    /// The speeds of a head of `width` values with base `theta`.
-    pub(crate) fn new(width: usize, theta: f64, scaling: &Scaling) -> Self {
+    /// The speeds of a head of `width` values with base `theta`; `path` is the file that said so.
+    pub(crate) fn new(width: usize, theta: f64, scaling: &Scaling, path: &Path) -> Result<Self> {
         let speed = |pair: usize| {
             // Rounded to f32 as the reference implementations do: the product with the position is what counts.
             let plain = theta.powf(-((2 * pair) as f64) / width as f64) as f32;
             scaling.apply(pair, plain)
         };
-        Self {
-            speeds: (0..width / 2).map(speed).collect(),
+        let speeds: Vec<f32> = (0..width / 2).map(speed).collect();
+        if speeds.iter().all(|speed| speed.is_finite() && *speed > 0.0) {
+            return Ok(Self { speeds });
         }
+        Err(Error::malformed(
+            path,
+            format!("base {theta} with {scaling:?} gives no rotation"),
+        ))
     }
 
     /// Cosines and sines for the first positions: `positions` rows of `width / 2` entries each.
@@ -74,9 +83,29 @@ impl Scaling {
 mod tests {
     use super::*;
 
+    fn rope(width: usize, theta: f64, scaling: &Scaling) -> Rope {
+        Rope::new(width, theta, scaling, Path::new("x")).unwrap()
+    }
+
+    #[test]
+    fn settings_that_give_no_rotation_are_refused() {
+        let endless = Scaling::Linear { factor: 0.0 };
+        for (theta, scaling) in [
+            (0.0, Scaling::None),
+            (-1.0, Scaling::None),
+            (f64::NAN, Scaling::None),
+            (1e4, endless),
+        ] {
+            assert!(
+                Rope::new(8, theta, &scaling, Path::new("x")).is_err(),
+                "{theta} {scaling:?}"
+            );
+        }
+    }
+
     #[test]
     fn the_first_pair_turns_one_radian_per_position() {
-        let rope = Rope::new(8, 10_000.0, &Scaling::None);
+        let rope = rope(8, 10_000.0, &Scaling::None);
         assert_eq!(rope.speeds, [1.0, 0.1, 0.01, 0.001]);
         let (cos, sin) = rope.tables(3);
         assert_eq!((cos.len(), cos[0], sin[0]), (12, 1.0, 0.0));
@@ -91,8 +120,8 @@ mod tests {
             high: 4.0,
             original_context: 8192.0,
         };
-        let plain = Rope::new(64, 500_000.0, &Scaling::None);
-        let scaled = Rope::new(64, 500_000.0, &scaling);
+        let plain = rope(64, 500_000.0, &Scaling::None);
+        let scaled = rope(64, 500_000.0, &scaling);
         assert_eq!(scaled.speeds[0], plain.speeds[0]);
         assert!((scaled.speeds[31] * 8.0 / plain.speeds[31] - 1.0).abs() < 1e-6);
     }

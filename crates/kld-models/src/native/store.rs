@@ -127,7 +127,7 @@ impl Store {
     pub(crate) fn read(&self, stored: &Stored) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(stored.values());
         self.for_each_chunk(stored, 0..stored.rows(), |_, chunk| {
-            out.extend_from_slice(chunk)
+            out.extend_from_slice(chunk);
         })?;
         Ok(out)
     }

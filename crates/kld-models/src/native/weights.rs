@@ -159,12 +159,11 @@ impl Plan {
         let layer = Layer {
             attention_norm: norm(names.attention_norm, config.norm, config.hidden)?,
             qkv: arithmetic.matrix(store, &qkv)?,
-            qk_norms: match config.qk_norm {
-                true => Some((
-                    norm(names.q_norm, Norm::Rms, config.head_width)?,
-                    norm(names.k_norm, Norm::Rms, config.head_width)?,
-                )),
-                false => None,
+            qk_norms: if config.qk_norm {
+                let q_norm = norm(names.q_norm, Norm::Rms, config.head_width)?;
+                Some((q_norm, norm(names.k_norm, Norm::Rms, config.head_width)?))
+            } else {
+                None
             },
             output: arithmetic.matrix(store, &output)?,
             mlp_norm: norm(names.mlp_norm, config.norm, config.hidden)?,

@@ -18,8 +18,8 @@ use super::{Plain, Rows, loops, normalize_row};
 /// Queries of a block: large enough for the product to run fast, small enough to waste little above the diagonal.
 const QUERIES: usize = 64;
 
-/// Attention of rows that are queries, keys and values side by side.
-pub(super) fn attend(mut qkv: Rows, attention: &Attention<'_, Plain>) -> Rows {
+/// Attention of rows that are queries, keys and values side by side, into `out`.
+pub(super) fn attend(mut qkv: Rows, attention: &Attention<'_, Plain>, mut out: Rows) -> Rows {
     let shape = Shape {
         positions: qkv.count(),
         width: attention.head_width,
@@ -30,13 +30,9 @@ pub(super) fn attend(mut qkv: Rows, attention: &Attention<'_, Plain>) -> Rows {
         window: attention.window.unwrap_or(usize::MAX),
     };
     prepare(&mut qkv, attention, &shape);
-    let mut out = Rows {
-        values: vec![0.0; shape.positions * shape.keys],
-        width: shape.keys,
-    };
-    let mut scores = Vec::new();
+    let (mut keys, mut scores) = (Vec::new(), Vec::new());
     for kv_head in 0..attention.kv_heads {
-        let keys = shape.transposed_keys(&qkv.values, kv_head);
+        shape.transpose_keys(&qkv.values, kv_head, &mut keys);
         for head in kv_head * shape.group..(kv_head + 1) * shape.group {
             for first in (0..shape.positions).step_by(QUERIES) {
                 shape.attend_block(
@@ -71,15 +67,14 @@ struct Shape {
 
 impl Shape {
     /// The keys of a head, a row per value instead of per position.
-    fn transposed_keys(&self, qkv: &[f32], kv_head: usize) -> Vec<f32> {
+    fn transpose_keys(&self, qkv: &[f32], kv_head: usize, out: &mut Vec<f32>) {
         let from = self.keys + kv_head * self.width;
-        let mut out = vec![0.0; self.width * self.positions];
+        out.resize(self.width * self.positions, 0.0);
         for (position, row) in qkv.chunks(self.stride).enumerate() {
             for (column, key) in row[from..from + self.width].iter().enumerate() {
                 out[column * self.positions + position] = *key;
             }
         }
-        out
     }
 
     fn attend_block(

@@ -1,117 +1,127 @@
 //! The loops between matrix products, written plainly and compiled for the machine's vector instructions.
 //!
-//! `pulp` calls a closure with the best instruction set switched on; the compiler does the rest. Sums run in
+//! `pulp` calls the body with the best instruction set switched on; the compiler does the rest. Sums run in
 //! [`LANES`] partial sums whatever the instruction set, so a machine's width does not change a bit.
 
-use pulp::Arch;
+#![expect(
+    clippy::inline_always,
+    reason = "bodies must be compiled with their caller's instruction set"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
 
 /// Partial sums: one AVX-512 register.
 const LANES: usize = 16;
 
-/// x ← x + y.
-pub(super) fn add(x: &mut [f32], y: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || x.iter_mut().zip(y).for_each(|(x, y)| *x += y),
-    );
-}
-
-/// out = x / √(mean x² + ε) · weight.
-pub(super) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mean = sum(x, |x| x * x) / x.len() as f32;
-            let scale = 1.0 / (mean + epsilon).sqrt();
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = x * scale * weight;
-            }
-        },
-    );
-}
-
-/// out = (x − mean) / √(variance + ε) · weight + bias.
-pub(super) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mean = sum(x, |x| x) / x.len() as f32;
-            let variance = sum(x, |x| (x - mean) * (x - mean)) / x.len() as f32;
-            let scale = 1.0 / (variance + epsilon).sqrt();
-            for (((out, x), weight), bias) in out.iter_mut().zip(x).zip(weight).zip(bias) {
-                *out = (x - mean) * scale * weight + bias;
-            }
-        },
-    );
-}
-
-/// out = silu(gate) · up, for rows that are `width` gates and then `width` ups; silu(x) = x / (1 + e⁻ˣ).
-pub(super) fn silu_times(x: &[f32], width: usize, out: &mut [f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (row, out) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
-                let (gate, up) = row.split_at(width);
-                for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                    *out = gate / (1.0 + exp(-gate)) * up;
+/// Defines a function whose body is compiled for every instruction set and called for the machine's best.
+///
+/// A closure would be shorter, but the compiler need not inline it where the instruction set is switched on.
+macro_rules! vectorized {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:ident: $type:ty),*) $(-> $output:ty)? $body:block) => {
+        $(#[$doc])*
+        $visible fn $name($($argument: $type),*) $(-> $output)? {
+            struct Body<T>(T);
+            impl WithSimd for Body<($($type,)*)> {
+                type Output = vectorized!(@output $($output)?);
+                #[inline(always)]
+                fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+                    let ($($argument,)*) = self.0;
+                    $body
                 }
             }
-        },
-    );
+            Arch::new().dispatch(Body(($($argument,)*)))
+        }
+    };
+    (@output) => { () };
+    (@output $output:ty) => { $output };
 }
 
-/// x ← ½x·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), which is x / (1 + e⁻²ᵘ).
-pub(super) fn gelu_tanh(x: &mut [f32]) {
-    const TWICE_ROOT: f32 = 1.595_769_1;
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for x in x.iter_mut() {
-                let twice_u = TWICE_ROOT * (*x + 0.044_715 * *x * *x * *x);
-                *x /= 1.0 + exp(-twice_u);
+vectorized! {
+    /// x ← x + y.
+    pub(super) fn add(x: &mut [f32], y: &[f32]) {
+        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+    }
+}
+
+vectorized! {
+    /// out = x / √(mean x² + ε) · weight.
+    pub(super) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+        let mean = sum(x, |x| x * x) / x.len() as f32;
+        let scale = 1.0 / (mean + epsilon).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
+        }
+    }
+}
+
+vectorized! {
+    /// out = (x − mean) / √(variance + ε) · weight + bias.
+    pub(super) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+        let mean = sum(x, |x| x) / x.len() as f32;
+        let variance = sum(x, |x| (x - mean) * (x - mean)) / x.len() as f32;
+        let scale = 1.0 / (variance + epsilon).sqrt();
+        for (((out, x), weight), bias) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+            *out = (x - mean) * scale * weight + bias;
+        }
+    }
+}
+
+vectorized! {
+    /// out = silu(gate) · up, for rows that are `width` gates and then `width` ups; silu(x) = x / (1 + e⁻ˣ).
+    pub(super) fn silu_times(x: &[f32], width: usize, out: &mut [f32]) {
+        for (row, out) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+            let (gate, up) = row.split_at(width);
+            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                *out = gate / (1.0 + exp(-gate)) * up;
             }
-        },
-    );
+        }
+    }
 }
 
-/// Turns pair (i, i + width / 2) of each head of `width` values by the angle of `cos[i]`, `sin[i]`.
-pub(super) fn rotate(heads: &mut [f32], cos: &[f32], sin: &[f32]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for head in heads.chunks_exact_mut(2 * cos.len()) {
-                let (first, second) = head.split_at_mut(cos.len());
-                for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                    (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
-                }
+vectorized! {
+    /// x ← ½x·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), which is x / (1 + e⁻²ᵘ).
+    pub(super) fn gelu_tanh(x: &mut [f32]) {
+        use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+        const TWICE_ROOT: f32 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+        for x in x.iter_mut() {
+            let twice_u = TWICE_ROOT * (*x + 0.044_715 * *x * *x * *x);
+            *x /= 1.0 + exp(-twice_u);
+        }
+    }
+}
+
+vectorized! {
+    /// Turns pair (i, i + width / 2) of each head of `width` values by the angle of `cos[i]`, `sin[i]`.
+    pub(super) fn rotate(heads: &mut [f32], cos: &[f32], sin: &[f32]) {
+        for head in heads.chunks_exact_mut(2 * cos.len()) {
+            let (first, second) = head.split_at_mut(cos.len());
+            for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
             }
-        },
-    );
+        }
+    }
 }
 
-/// x ← exp(x − max x); the sum of the results.
-pub(super) fn exponentials(x: &mut [f32]) -> f32 {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let top = maximum(x);
-            x.iter_mut().for_each(|x| *x = exp(*x - top));
-            sum(x, |x| x)
-        },
-    )
+vectorized! {
+    /// x ← exp(x − max x); the sum of the results.
+    pub(super) fn exponentials(x: &mut [f32]) -> f32 {
+        let top = maximum(x);
+        for x in x.iter_mut() {
+            *x = exp(*x - top);
+        }
+        sum(x, |x| x)
+    }
 }
 
 /// x ← x · factor.
 pub(super) fn scale(x: &mut [f32], factor: f32) {
-    x.iter_mut().for_each(|x| *x *= factor);
+    for x in x {
+        *x *= factor;
+    }
 }
 
 /// Σ f(x), in lanes.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "must be compiled with the caller's instruction set"
-)]
 fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (blocks, rest) = x.as_chunks::<LANES>();
@@ -138,10 +148,6 @@ fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 /// The largest value; NaN only if all are.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "must be compiled with the caller's instruction set"
-)]
 fn maximum(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let (blocks, rest) = x.as_chunks::<LANES>();
@@ -158,10 +164,6 @@ fn maximum(x: &[f32]) -> f32 {
 
 /// eˣ to 2 ULP for −87 ≤ x ≤ 88, 0 below, 2¹²⁸-ish above, NaN for NaN (Cephes' `expf`).
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "must be compiled with the caller's instruction set"
-)]
 fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.0;
     const HIGHEST: f32 = 88.0;
