@@ -91,6 +91,31 @@ impl AddAssign<&Sums> for Sums {
 /// Lower edges of the slices by the reference's confidence, i.e. the probability of its most likely token.
 pub const CONFIDENCE_EDGES: [f64; 7] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99];
 
+/// From 2⁴ on, octaves of context are halved.
+const WHOLE_OCTAVES: usize = 4;
+
+/// The slice of a position with `context` ≥ 1 tokens before the predicted one: octaves up to 15, half octaves beyond.
+fn position_slice(context: u32) -> usize {
+    let octave = context.ilog2() as usize;
+    match octave.checked_sub(WHOLE_OCTAVES) {
+        None => octave,
+        Some(above) => WHOLE_OCTAVES + 2 * above + ((context >> (octave - 1)) & 1) as usize,
+    }
+}
+
+/// The first and the last number of tokens of context in a slice by position.
+#[must_use]
+pub fn position_range(slice: usize) -> (u64, u64) {
+    match slice.checked_sub(WHOLE_OCTAVES) {
+        None => (1 << slice, (2 << slice) - 1),
+        Some(above) => {
+            let half = 1 << (WHOLE_OCTAVES + above / 2 - 1);
+            let first = 2 * half + half * (above as u64 % 2);
+            (first, first + half - 1)
+        }
+    }
+}
+
 /// The sums of one window.
 #[derive(Clone, Debug, Default)]
 pub struct WindowSums {
@@ -100,7 +125,7 @@ pub struct WindowSums {
     pub all: Sums,
     /// By the reference's confidence; slice i begins at [`CONFIDENCE_EDGES`]`[i]`.
     pub by_confidence: [Sums; CONFIDENCE_EDGES.len()],
-    /// By position: entry k holds the positions with 2ᵏ to 2ᵏ⁺¹ − 1 tokens of context.
+    /// By position; entry i holds the positions in [`position_range`]`(i)`.
     pub by_position: Vec<Sums>,
     /// Positions left out because they were not finite.
     pub not_finite: u64,
@@ -115,11 +140,11 @@ impl WindowSums {
             .rposition(|edge| confidence >= *edge)
             .unwrap_or(0);
         self.by_confidence[slice].push(row);
-        let octave = (row.place.row + 1).ilog2() as usize;
-        if self.by_position.len() <= octave {
-            self.by_position.resize(octave + 1, Sums::default());
+        let slice = position_slice(row.place.row + 1);
+        if self.by_position.len() <= slice {
+            self.by_position.resize(slice + 1, Sums::default());
         }
-        self.by_position[octave].push(row);
+        self.by_position[slice].push(row);
     }
 }
 
@@ -291,4 +316,128 @@ pub enum ClusterUnit {
     Fragment,
     /// Windows of the only fragment.
     Window,
+}
+
+#[cfg(test)]
+mod tests {
+    use kld_kernels::{Observed, RowPair};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row(fragment: u32, window: u32, row: u32, kl: f64) -> TokenRow {
+        let observed = Observed {
+            nll_p: 1.0,
+            nll_q: 1.0 + kl,
+            rank_p: 1,
+            rank_q: 2,
+        };
+        let top1_prob_p = (kl * 7.0).fract().abs();
+        TokenRow {
+            place: Place {
+                fragment,
+                window,
+                row,
+            },
+            observed: row,
+            pair: RowPair {
+                kl,
+                reverse_kl: kl / 2.0,
+                js: kl / 8.0,
+                top1_prob_p,
+                observed: Some(observed),
+                ..RowPair::default()
+            },
+            nll_p: 1.0,
+            nll_q: 1.0 + kl,
+            padding_mass_p: 0.0,
+            padding_mass_q: 0.0,
+        }
+    }
+
+    #[test]
+    fn slices_by_position_have_no_gap_and_no_overlap() {
+        for context in 1..5000 {
+            let (first, last) = position_range(position_slice(context));
+            assert!(
+                (first..=last).contains(&u64::from(context)),
+                "{context} in {first}..={last}"
+            );
+        }
+        assert_eq!(
+            [0, 1, 3, 4, 5, 12, 13].map(position_range),
+            [
+                (1, 1),
+                (2, 3),
+                (8, 15),
+                (16, 23),
+                (24, 31),
+                (256, 383),
+                (384, 511)
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_that_are_not_finite_are_counted_and_never_averaged() {
+        let mut summary = Summary::default();
+        summary.push(&row(0, 0, 1, 0.5));
+        summary.push(&row(0, 0, 2, f64::INFINITY));
+        summary.push_not_finite(Place {
+            fragment: 0,
+            window: 1,
+            row: 0,
+        });
+        assert_eq!((summary.total().count, summary.not_finite()), (1, 2));
+        assert_eq!(
+            summary.mean(|w| Some(&w.all), |s| s[Quantity::Kl]).value,
+            0.5
+        );
+    }
+
+    #[test]
+    fn tiny_divergences_are_not_flushed_to_zero() {
+        let mut summary = Summary::default();
+        (0..1000).for_each(|i| summary.push(&row(0, i / 100, i, 1e-12)));
+        assert!(
+            (summary.mean(|w| Some(&w.all), |s| s[Quantity::Kl]).value / 1e-12 - 1.0).abs() < 1e-9
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "window 3 was scored twice")]
+    fn a_window_cannot_be_counted_twice() {
+        let mut summary = Summary::default();
+        summary.push(&row(0, 3, 0, 0.1));
+        summary.clone().merge(summary);
+    }
+
+    proptest! {
+        /// However windows are dealt out and merged, the bits are the same.
+        #[test]
+        fn merging_in_any_order_gives_the_same_bits(
+            kls in prop::collection::vec(0.0_f64..3.0, 40..200),
+            owners in prop::collection::vec(0_usize..8, 200),
+        ) {
+            let rows: Vec<TokenRow> =
+                kls.iter().enumerate().map(|(i, kl)| row(i as u32 / 50, i as u32 / 10, i as u32 % 10, *kl)).collect();
+            let mut whole = Summary::default();
+            rows.iter().for_each(|r| whole.push(r));
+            let mut parts = vec![Summary::default(); 8];
+            rows.iter().for_each(|r| parts[owners[r.place.window as usize]].push(r));
+            let mut merged = Summary::default();
+            parts.into_iter().rev().for_each(|part| merged.merge(part));
+
+            let bits = |s: &Summary| {
+                let mean = s.mean(|w| Some(&w.all), |s| s[Quantity::Kl]);
+                let mut bits = vec![mean.value.to_bits(), mean.standard_error.unwrap_or(0.0).to_bits()];
+                bits.extend(s.kl.at([0.5, 0.9, 0.99]).map(f64::to_bits));
+                bits.extend(s.total().sums.map(f64::to_bits));
+                bits
+            };
+            prop_assert_eq!(bits(&merged), bits(&whole));
+            let places = |s: &Summary| s.worst().iter().map(|r| r.place).collect::<Vec<_>>();
+            prop_assert_eq!(places(&merged), places(&whole));
+        }
+    }
 }

@@ -1,85 +1,160 @@
-//! Tiny models and how close numbers must be; for tests only.
-//!
-//! The models are the folders of `golden/models`, each with the logits that another engine computed.
+//! Models made in code, whose logits a test chooses; for tests only.
 
-use std::path::{Path, PathBuf};
+use std::{fmt, ops::Range, path::Path};
 
-use serde::Deserialize;
+use kld_core::ModelCard;
+use kld_models::{LogitSource, Result, Tokenizer, WindowLogits};
 
-/// What another engine computed for a tiny model.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Expected {
-    /// The window.
-    pub tokens: Vec<u32>,
-    /// Entries of a row.
-    pub vocabulary: usize,
-    /// A row for each position.
-    pub logits: Vec<Vec<f32>>,
+/// Gives a row of logits from the tokens up to and including a position.
+type Rule = Box<dyn Fn(&[u32]) -> Vec<f32> + Send + Sync>;
+
+/// A causal model whose logits follow a rule.
+pub struct RuleModel {
+    card: ModelCard,
+    tokenizer: Tokenizer,
+    rule: Rule,
 }
 
-/// The folder of a tiny model, e.g. `llama`, `gpt2`.
-#[must_use]
-pub fn tiny_model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../golden/models")
-        .join(name)
-}
-
-/// The expected logits of a tiny model.
-///
-/// # Panics
-///
-/// If there is no such model.
-#[must_use]
-pub fn expected(name: &str) -> Expected {
-    let path = tiny_model(name).join("expected.json");
-    let text = std::fs::read_to_string(&path).expect("the fixture is in the repository");
-    serde_json::from_str(&text).expect("the fixture is what the generator writes")
-}
-
-/// The largest |Δ logit| of rows of `width` entries, each relative to its row's scale (the largest |logit| there).
-///
-/// # Panics
-///
-/// If the lengths differ or are no whole rows.
-#[must_use]
-pub fn largest_difference(found: &[f32], expected: &[f32], width: usize) -> f32 {
-    assert_eq!(found.len(), expected.len(), "different numbers of logits");
-    assert!(expected.len().is_multiple_of(width), "no whole rows");
-    let row = |(found, expected): (&[f32], &[f32])| {
-        let scale = expected.iter().fold(0f32, |top, x| top.max(x.abs()));
-        // NaN in either makes the difference NaN, which `max` would drop: count it as infinite.
-        let difference = |(x, y): (&f32, &f32)| {
-            if (x - y).is_nan() {
-                f32::INFINITY
-            } else {
-                (x - y).abs()
-            }
+impl RuleModel {
+    /// A model of the given name with a tokenizer of single bytes (see [`byte_tokenizer`]) and `vocabulary` columns.
+    ///
+    /// # Panics
+    ///
+    /// If the tokenizer cannot be made.
+    #[must_use]
+    pub fn new(
+        name: &str,
+        vocabulary: usize,
+        rule: impl Fn(&[u32]) -> Vec<f32> + Send + Sync + 'static,
+    ) -> Self {
+        let card = ModelCard {
+            name: name.to_owned(),
+            sha256: name.to_owned(),
+            format: "rule".to_owned(),
+            family: "rule".to_owned(),
+            weights: "none".to_owned(),
+            compute: "a rule".to_owned(),
+            parameters: 0,
+            bytes: 0,
+            vocabulary,
+            context_length: 4096,
         };
-        found
-            .iter()
-            .zip(expected)
-            .map(difference)
-            .fold(0.0, f32::max)
-            / scale
-    };
-    found
-        .chunks(width)
-        .zip(expected.chunks(width))
-        .map(row)
-        .fold(0.0, f32::max)
+        Self {
+            card,
+            tokenizer: byte_tokenizer(&[]),
+            rule: Box::new(rule),
+        }
+    }
+
+    /// Takes another tokenizer.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: Tokenizer) -> Self {
+        self.tokenizer = tokenizer;
+        self
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn differences_are_relative_to_their_row() {
-        assert_eq!(largest_difference(&[1.0, 9.0], &[1.0, 10.0], 2), 0.1);
-        assert_eq!(
-            largest_difference(&[f32::NAN, 9.0], &[1.0, 10.0], 2),
-            f32::INFINITY
-        );
+impl fmt::Debug for RuleModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RuleModel")
+            .field("card", &self.card)
+            .finish_non_exhaustive()
     }
+}
+
+impl LogitSource for RuleModel {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    fn forward(&self, tokens: &[u32]) -> Result<Box<dyn WindowLogits + '_>> {
+        let rows = (0..tokens.len())
+            .map(|i| (self.rule)(&tokens[..=i]))
+            .collect();
+        Ok(Box::new(Rows(rows)))
+    }
+}
+
+struct Rows(Vec<Vec<f32>>);
+
+impl WindowLogits for Rows {
+    fn positions(&self) -> usize {
+        self.0.len()
+    }
+
+    fn rows(&self, positions: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        out.clear();
+        self.0[positions].iter().for_each(|row| out.extend(row));
+        Ok(())
+    }
+}
+
+/// Logits that look like a model's: pseudo-random in [−4, 4], decided by the last two tokens and `salt`.
+#[must_use]
+pub fn arbitrary_logits(tokens: &[u32], vocabulary: usize, salt: u64) -> Vec<f32> {
+    let seed = tokens
+        .iter()
+        .rev()
+        .take(2)
+        .fold(salt, |seed, token| mix(seed ^ u64::from(*token)));
+    (0..vocabulary as u64)
+        .map(|i| (mix(seed ^ (i << 20)) >> 40) as f32 / (1 << 21) as f32 - 4.0)
+        .collect()
+}
+
+/// The finaliser of `SplitMix64` (Steele, Lea and Flood, 2014).
+fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A byte-level tokenizer whose tokens 0…255 are the single bytes, in the order of GPT-2's alphabet, followed by `merges`
+/// (pairs such as `("t", "h")`), read the way a model's folder is.
+///
+/// # Panics
+///
+/// If the temporary folder cannot be written or the tokenizer not be read.
+#[must_use]
+pub fn byte_tokenizer(merges: &[(&str, &str)]) -> Tokenizer {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write_byte_tokenizer(folder.path(), merges);
+    Tokenizer::from_folder(folder.path()).expect("a byte-level tokenizer")
+}
+
+fn write_byte_tokenizer(folder: &Path, merges: &[(&str, &str)]) {
+    let alphabet = gpt2_alphabet().into_iter().map(String::from);
+    let merged = merges.iter().map(|(a, b)| format!("{a}{b}"));
+    let vocabulary: serde_json::Map<String, serde_json::Value> = alphabet
+        .chain(merged)
+        .enumerate()
+        .map(|(id, token)| (token, id.into()))
+        .collect();
+    let merges: Vec<String> = merges.iter().map(|(a, b)| format!("{a} {b}")).collect();
+    let byte_level = serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": byte_level, "post_processor": null, "decoder": byte_level,
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocabulary, "merges": merges},
+    });
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string())
+        .expect("a writable temporary folder");
+}
+
+/// The 256 characters by which byte-level vocabularies spell bytes: printable ones by themselves, the others from U+0100 on.
+fn gpt2_alphabet() -> Vec<char> {
+    let printable = |b: &u8| matches!(b, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let others = (0..=255_u8).filter(|b| !printable(b)).count() as u32;
+    (0..=255_u8)
+        .filter(printable)
+        .map(char::from)
+        .chain((0..others).filter_map(|i| char::from_u32(256 + i)))
+        .collect()
 }

@@ -8,7 +8,7 @@ use crate::{
     estimate::Estimate,
     gate::Verdict,
     quantile::Quantiles,
-    summary::{CONFIDENCE_EDGES, ClusterUnit, Quantity, Summary, Sums, WindowSums},
+    summary::{CONFIDENCE_EDGES, ClusterUnit, Quantity, Summary, Sums, WindowSums, position_range},
 };
 
 /// Everything that one `kld compare` found; schema `kld.compare/1`.
@@ -276,18 +276,18 @@ fn by_confidence(summary: &Summary, total: &Sums) -> Vec<Slice> {
 }
 
 fn by_position(summary: &Summary, total: &Sums) -> Vec<Slice> {
-    let octaves = summary
+    let slices = summary
         .windows()
         .map(|(_, w)| w.by_position.len())
         .max()
         .unwrap_or(0);
-    let slice = |k: usize| {
-        let from = (1_u64 << k) as f64;
-        Slice::new(from, 2.0 * from - 1.0, summary, total, |w| {
-            w.by_position.get(k)
+    let slice = |i: usize| {
+        let (first, last) = position_range(i);
+        Slice::new(first as f64, last as f64, summary, total, |w| {
+            w.by_position.get(i)
         })
     };
-    (0..octaves).filter_map(slice).collect()
+    (0..slices).filter_map(slice).collect()
 }
 
 /// One fragment of the text.
