@@ -129,7 +129,8 @@ def logit_cases():
 
 
 def written(values):
-    return {name: "inf" if value == mp.inf else float(value) for name, value in values.items()}
+    """Infinity is also what is beyond the largest float."""
+    return {name: "inf" if float(value) == np.inf else float(value) for name, value in values.items()}
 
 
 def golden_divergences():

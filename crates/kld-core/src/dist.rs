@@ -130,20 +130,18 @@ impl Divergences {
     pub fn between(p: &Distribution, q: &Distribution, orders: &Orders) -> Result<Self> {
         orders.check();
         let entries = entries(p, q)?;
-        let swapped: Vec<_> = entries.iter().map(Entry::swapped).collect();
+        let swapped = self::entries(q, p)?;
         let forward = |d| total(d, &entries);
         let reverse = |d| total(d, &swapped);
-        let renyi = Divergence::Renyi {
-            alpha: orders.renyi_alpha,
-        };
         let skew = Divergence::SkewKl {
             alpha: orders.skew_alpha,
         };
+        let (kl, reverse_kl) = (forward(Divergence::Kl), reverse(Divergence::Kl));
         let js = forward(Divergence::Js);
         Ok(Self {
-            kl: forward(Divergence::Kl),
-            reverse_kl: reverse(Divergence::Kl),
-            jeffreys: forward(Divergence::Jeffreys),
+            kl,
+            reverse_kl,
+            jeffreys: kl + reverse_kl,
             js,
             js_distance: js.sqrt(),
             generalized_js: AtBeta {
@@ -159,8 +157,8 @@ impl Divergences {
             },
             renyi: AtAlpha {
                 alpha: orders.renyi_alpha,
-                value: forward(renyi),
-                reverse: reverse(renyi),
+                value: renyi(orders.renyi_alpha, &entries),
+                reverse: renyi(orders.renyi_alpha, &swapped),
             },
             total_variation: forward(Divergence::TotalVariation),
             hellinger: forward(Divergence::Hellinger),
@@ -263,4 +261,21 @@ fn same_length(reference: usize, candidate: usize) -> Result<()> {
 
 fn total(divergence: Divergence, entries: &[Entry]) -> f64 {
     divergence.finish(sum(entries.iter().map(|entry| divergence.term(entry))))
+}
+
+/// Rényi's divergence; where its sum of powers is beyond the largest float, the logarithm of that sum by log-sum-exp.
+fn renyi(alpha: f64, entries: &[Entry]) -> f64 {
+    let direct = total(Divergence::Renyi { alpha }, entries);
+    let impossible = entries
+        .iter()
+        .any(|entry| entry.q_is_zero() && !entry.p_is_zero());
+    if direct.is_finite() || impossible {
+        return direct;
+    }
+    let powers = entries.iter().filter(|entry| !entry.p_is_zero());
+    let powers: Vec<_> = powers
+        .map(|entry| alpha * entry.ln_p + (1.0 - alpha) * entry.ln_q)
+        .collect();
+    let highest = powers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    (highest + sum(powers.iter().map(|power| (power - highest).exp())).ln()) / (alpha - 1.0)
 }

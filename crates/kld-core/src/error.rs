@@ -37,7 +37,7 @@ pub enum Error {
     #[error("sums to more than a 64-bit float can hold")]
     Overflow,
     /// The entries of a distribution do not sum to 1.
-    #[error("sums to {}, not 1 (off by {}; {tolerance:e} would be rounding)", short(*sum), short((sum - 1.0).abs()))]
+    #[error("sums to {}, not 1 (off by {}; {} would be rounding)", short(*sum), short((sum - 1.0).abs()), short(*tolerance))]
     Sum {
         /// What they sum to.
         sum: f64,

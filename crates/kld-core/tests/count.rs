@@ -1,5 +1,10 @@
 //! Estimates from counts: against independent definitions, and against the truth in simulated samples.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its own data has failed"
+)]
+
 use kld_core::count::{Bootstrap, Counts, Estimator, Warning, estimate};
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 use serde_json::Value;
@@ -228,6 +233,33 @@ fn samples_too_small_to_say_are_said_to_be_so() {
             .iter()
             .any(|warning| matches!(warning, Warning::WideInterval { .. })),
         "{small:?}"
+    );
+}
+
+#[test]
+fn an_estimate_that_cannot_be_is_called_out() {
+    let weights: Vec<f64> = (1..=2000).map(|rank| 1.0 / f64::from(rank)).collect();
+    let total: f64 = weights.iter().sum();
+    let probs: Vec<f64> = weights.iter().map(|weight| weight / total).collect();
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(4);
+    let (p, q) = (
+        sample(&probs, 5000, &mut random),
+        sample(&probs, 500, &mut random),
+    );
+    let estimates = estimate(
+        &p,
+        &q,
+        &Bootstrap {
+            resamples: 100,
+            seed: 0,
+        },
+    )
+    .unwrap();
+    let called_out = |warning: &Warning| matches!(warning, Warning::BelowZero { side: 'P', high } if *high < 0.0);
+    assert!(
+        estimates.warnings.iter().any(called_out),
+        "{:?}",
+        estimates.warnings
     );
 }
 

@@ -1,5 +1,10 @@
 //! Divergences between plain distributions: 50-digit values, and the laws that hold for all.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its own data has failed"
+)]
+
 use kld_core::{
     dist::{Contribution, Divergences, GeneralizedKl, OneSided, Orders, Values},
     distribution::{Distribution, Measure},
@@ -26,7 +31,13 @@ fn numbers(value: &Value) -> Vec<f64> {
 }
 
 fn assert_close(what: &str, got: f64, expected: f64) {
-    let close = got == expected || (got - expected).abs() <= TOLERANCE * expected.abs();
+    // The logarithm of a probability next to 1 cannot know more than the rounding of that probability leaves.
+    let absolute = if what.contains("entropy") {
+        f64::EPSILON
+    } else {
+        0.0
+    };
+    let close = got == expected || (got - expected).abs() <= TOLERANCE * expected.abs() + absolute;
     assert!(close, "{what}: {got:e}, expected {expected:e} nats");
 }
 

@@ -10,6 +10,7 @@ use kld_core::{
         Contribution, DistResult, Divergences, GeneralizedKl, Input, Kind, Mass, OneSided, Scale,
         Values,
     },
+    smoothing::Smoothing,
 };
 
 use crate::{
@@ -141,12 +142,30 @@ impl Terminal {
 
 fn inputs(result: &DistResult) -> String {
     let rows = [side("P", &result.reference), side("Q", &result.candidate)];
-    let smoothing = result.smoothing.map(|smoothing| {
-        format!(
-            "smoothed by {smoothing}, both sides: the figures are those of smoothed distributions\n"
-        )
-    });
+    let smoothing = result
+        .smoothing
+        .map(|smoothing| smoothed(smoothing, result.reference.entries));
     layout("", &rows) + &smoothing.unwrap_or_default()
+}
+
+/// What smoothing did, to the full: it is never silent.
+fn smoothed(smoothing: Smoothing, entries: usize) -> String {
+    let added = |each: f64, what: &str| {
+        let in_all = short(each * entries as f64);
+        format!(
+            "{} added to every {what} of both sides ({in_all} in all), then divided by the new sum",
+            short(each)
+        )
+    };
+    let done = match smoothing {
+        Smoothing::Epsilon(epsilon) => added(epsilon, "probability"),
+        Smoothing::Laplace(k) => added(k, "count"),
+        Smoothing::JelinekMercer(share) => {
+            format!("a share {share} of each side replaced by the mean of both")
+        }
+        other => other.to_string(),
+    };
+    format!("smoothed: {done}\n")
 }
 
 fn side(letter: &str, input: &Input) -> Vec<String> {

@@ -13,7 +13,7 @@ mod safetensors;
 mod source;
 mod table;
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use kld_core::{
@@ -25,8 +25,9 @@ use kld_core::{
     distribution::{Distribution, Measure},
     smoothing::Smoothing,
 };
-use kld_report::{Exporter, Json, Terminal, Unit};
+use kld_report::{Json, Terminal, Unit};
 
+use crate::output::Output;
 use prepare::{Meaning, Prepared};
 
 /// How far is one distribution from another?
@@ -130,14 +131,13 @@ Exit codes: 0 fine, 2 the input, a file or the usage is wrong.";
 ///
 /// If an input cannot be read or is not what it is said to be, or the result cannot be written.
 pub(crate) fn run(args: &DistArgs) -> Result<()> {
+    let json = args.json.as_deref().map(Output::open).transpose()?;
     let result = args.result()?;
-    match args.json.as_deref() {
-        Some(path) if path.as_os_str() == "-" => return print(&result, &Json),
-        Some(path) => write_json(path, &result)?,
-        None => {}
+    if !json.as_ref().is_some_and(Output::is_stdout) {
+        let unit = if args.bits { Unit::Bits } else { Unit::Nats };
+        Output::Stdout.write(&Terminal { unit }, &result)?;
     }
-    let unit = if args.bits { Unit::Bits } else { Unit::Nats };
-    print(&result, &Terminal { unit })
+    json.map_or(Ok(()), |json| json.write(&Json, &result))
 }
 
 impl DistArgs {
@@ -278,25 +278,4 @@ fn share(text: &str) -> Result<f64, String> {
     } else {
         Err("expected a number from 0 to 1".to_owned())
     }
-}
-
-fn print(result: &DistResult, exporter: &dyn Exporter<DistResult>) -> Result<()> {
-    let mut text = Vec::new();
-    exporter.export(result, &mut text)?;
-    match std::io::stdout().lock().write_all(&text) {
-        // Whoever read the output has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("standard output"),
-    }
-}
-
-/// Writes beside the file and renames, so that nobody ever reads half a result.
-fn write_json(path: &std::path::Path, result: &DistResult) -> Result<()> {
-    let named = || path.display().to_string();
-    let mut text = Vec::new();
-    Json.export(result, &mut text)?;
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    fs::write(&beside, text).with_context(named)?;
-    fs::rename(&beside, path).with_context(named)
 }

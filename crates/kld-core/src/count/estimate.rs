@@ -80,6 +80,13 @@ pub enum Warning {
         /// Their share of the draws of `side`.
         share: f64,
     },
+    /// An estimate by Zhang and Grabchak lies below 0 with its whole interval, where no divergence is: too much is unseen.
+    BelowZero {
+        /// The side that comes first in the divergence.
+        side: char,
+        /// The upper end of the interval, in nats.
+        high: f64,
+    },
     /// The interval of D(P‖Q) by Zhang and Grabchak is wider than the estimate itself.
     WideInterval {
         /// The estimate, in nats.
@@ -180,10 +187,18 @@ fn warnings(p: &Counts, q: &Counts, estimators: &[EstimatorResult]) -> Vec<Warni
         unseen('P', p, q),
         unseen('Q', q, p),
     ];
+    let last = estimators.last();
+    let directions = last.map(|last| {
+        [
+            below_zero('P', &last.kl),
+            below_zero('Q', &last.reverse_kl),
+            wide(&last.kl),
+        ]
+    });
     sides
         .into_iter()
+        .chain(directions.into_iter().flatten())
         .flatten()
-        .chain(estimators.last().and_then(wide))
         .collect()
 }
 
@@ -218,7 +233,12 @@ fn unseen(side: char, here: &Counts, there: &Counts) -> Option<Warning> {
     })
 }
 
-fn wide(result: &EstimatorResult) -> Option<Warning> {
-    let (value, width) = (result.kl.value, result.kl.high? - result.kl.low?);
+fn below_zero(side: char, kl: &Estimate) -> Option<Warning> {
+    let high = kl.high.filter(|high| *high < 0.0)?;
+    Some(Warning::BelowZero { side, high })
+}
+
+fn wide(kl: &Estimate) -> Option<Warning> {
+    let (value, width) = (kl.value, kl.high? - kl.low?);
     (width > value.abs()).then_some(Warning::WideInterval { value, width })
 }

@@ -95,6 +95,15 @@ impl Terminal {
                 plural(*outcomes, "outcome occurs", "outcomes occur"),
                 share(*mass)
             ),
+            Warning::BelowZero { side, high } => format!(
+                "{} by Zhang-Grabchak is at most {}, below 0, where no divergence is: too much is unseen to say",
+                if *side == 'P' {
+                    "KL(P‖Q)"
+                } else {
+                    "KL(Q‖P)"
+                },
+                self.figure(*high)
+            ),
             Warning::WideInterval { value, width } => format!(
                 "KL(P‖Q) is uncertain: the interval is {} wide about {}",
                 self.figure(*width),

@@ -105,7 +105,11 @@ impl Meaning {
         let mass = table.numbers.iter().copied();
         Input {
             name: name.to_owned(),
-            scale: self.scale,
+            scale: if matches!(self.smoothing, Some(Smoothing::Laplace(_))) {
+                Scale::Counts
+            } else {
+                self.scale
+            },
             entries: table.numbers.len(),
             positive: mass.clone().filter(|&number| number != absent).count(),
             sum: match self.scale {
