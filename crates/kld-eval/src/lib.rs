@@ -1,1 +1,18 @@
-//! (being written)
+//! Evaluation: text → fragments → windows → paired rows → summaries.
+//!
+//! [`compare`](compare::compare) measures candidates against a reference, [`score`](score::score) a model against the text
+//! itself. Both take anything that is a [`LogitSource`](kld_models::LogitSource).
+
+pub mod compare;
+pub mod deal;
+mod error;
+pub mod frequency;
+pub mod prepare;
+pub mod score;
+pub mod text;
+pub mod window;
+
+pub use compare::Work;
+pub use error::{Error, Result};
+pub use text::{Fragment, read_fragments};
+pub use window::{Cut, Protocol, Scored};

@@ -10,7 +10,10 @@
 mod dtype;
 mod header;
 mod metadata;
+mod requantize;
+mod write;
 
 pub use dtype::BlockType;
 pub use header::{Header, TensorInfo};
 pub use metadata::{Array, Metadata, Value};
+pub use requantize::{Requantized, requantize};

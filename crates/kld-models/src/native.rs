@@ -1,1 +1,216 @@
-//! The native engine: one config-driven decoder on candle.
+//! The native engine: one decoder for all families, driven by the model's own configuration.
+//!
+//! ```text
+//! path ─► files (validated headers, mapped) ─► config + names = plan ─► weights ─► decoder ─► hidden states ─► head ─► logits
+//! ```
+//!
+//! The decoder is written once, over an `Arithmetic`: the plain one is made for measuring (f32, one thread per
+//! window, nothing recorded) and drives [`NativeModel`]; the recording one has gradients and drives
+//! [`DifferentiableModel`]. Both compute in f32 on dequantized weights, so
+//! what is measured is the divergence of the *weights*; kernels that round activations would add their own.
+//!
+//! ```no_run
+//! # fn tokenizer() -> kld_models::Tokenizer { unimplemented!() }
+//! use kld_models::{LogitSource, native::{LoadOptions, NativeModel}};
+//!
+//! let model = NativeModel::open_gguf("model.gguf".as_ref(), tokenizer(), &LoadOptions::default())?;
+//! let window = model.forward(&[1, 2, 3])?;
+//! let mut logits = Vec::new();
+//! window.rows(0..3, &mut logits)?;
+//! assert_eq!(logits.len(), 3 * model.vocabulary());
+//! # Ok::<(), kld_models::Error>(())
+//! ```
+
+mod config;
+mod decoder;
+mod differentiable;
+mod family;
+mod files;
+mod gguf_config;
+mod identity;
+mod inspect;
+mod json_config;
+mod plain;
+mod rope;
+pub(crate) mod store;
+mod stored_matrix;
+mod tape;
+mod weights;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use kld_core::ModelCard;
+
+use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
+pub use differentiable::DifferentiableModel;
+use files::Opened;
+pub use inspect::{Inspection, Tensor, inspect};
+use plain::{Head, Plain, Rows};
+use store::Store;
+use weights::{Loaded, Plan, Ready, Residency};
+
+/// A model that this program runs itself.
+pub struct NativeModel {
+    card: ModelCard,
+    tokenizer: Tokenizer,
+    plan: Plan,
+    store: Arc<Store>,
+    arithmetic: Plain,
+    weights: Loaded<Plain>,
+    head: Head,
+}
+
+/// How to load a model.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The most memory that the weights may take, in bytes; `None` is no limit. Weights that do not fit as f32 stay
+    /// in the file, and each layer is turned into f32 when it is used: slower, with the same bits as result.
+    pub memory_limit_bytes: Option<u64>,
+    /// The name under which results know the model; `None` is its path.
+    pub name: Option<String>,
+}
+
+const F32_COMPUTE: &str = "f32 on dequantized weights";
+const LAYERED_COMPUTE: &str = "f32 on weights dequantized layer by layer";
+
+impl NativeModel {
+    /// Opens a GGUF file.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or is not sound, or the model is of a kind that this program cannot run.
+    pub fn open_gguf(path: &Path, tokenizer: Tokenizer, options: &LoadOptions) -> Result<Self> {
+        Self::load(path, files::open_gguf(path)?, tokenizer, options)
+    }
+
+    /// Opens a Hugging Face folder: `config.json` and safetensors files.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or is not sound, or the model is of a kind that this program cannot run.
+    pub fn open_folder(path: &Path, tokenizer: Tokenizer, options: &LoadOptions) -> Result<Self> {
+        Self::load(path, files::open_folder(path)?, tokenizer, options)
+    }
+
+    fn load(
+        path: &Path,
+        opened: Opened,
+        tokenizer: Tokenizer,
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let fits = options
+            .memory_limit_bytes
+            .is_none_or(|limit| opened.plan.parameters().saturating_mul(4) <= limit);
+        let (residency, compute) = if fits {
+            (Residency::Held, F32_COMPUTE)
+        } else {
+            (Residency::MadeWhenUsed, LAYERED_COMPUTE)
+        };
+        let mut card = identity::card(path, &opened, compute);
+        if let Some(name) = &options.name {
+            card.name.clone_from(name);
+        }
+        let (plan, store) = (opened.plan, Arc::new(opened.store));
+        let arithmetic = Plain {
+            store: Arc::clone(&store),
+        };
+        let weights = plan.load(&arithmetic, &store, residency)?;
+        let head = Head::load(&store, plan.head(), residency)?;
+        Ok(Self {
+            card,
+            tokenizer,
+            plan,
+            store,
+            arithmetic,
+            weights,
+            head,
+        })
+    }
+
+    /// Runs the decoder up to what the head takes.
+    fn hidden_states(&self, tokens: &[u32]) -> Result<Rows> {
+        let Self {
+            arithmetic,
+            plan,
+            store,
+            weights: loaded,
+            ..
+        } = self;
+        let weights = Ready {
+            arithmetic,
+            plan,
+            store,
+            loaded,
+        };
+        decoder::hidden_states(arithmetic, &plan.config, &weights, tokens)
+    }
+}
+
+impl LogitSource for NativeModel {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    fn forward(&self, tokens: &[u32]) -> Result<Box<dyn WindowLogits + '_>> {
+        check_window(tokens, &self.card)?;
+        Ok(Box::new(Window {
+            model: self,
+            hidden: self.hidden_states(tokens)?,
+        }))
+    }
+}
+
+impl std::fmt::Debug for NativeModel {
+    /// The card; not the weights.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NativeModel")
+            .field("card", &self.card)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The hidden states of a window; the head runs on the rows that are asked for.
+struct Window<'a> {
+    model: &'a NativeModel,
+    hidden: Rows,
+}
+
+impl WindowLogits for Window<'_> {
+    fn positions(&self) -> usize {
+        self.hidden.count()
+    }
+
+    fn rows(&self, positions: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+        let width = self.hidden.width;
+        let hidden = &self.hidden.values[positions.start * width..positions.end * width];
+        self.model.head.logits(&self.model.store, hidden, out)
+    }
+}
+
+/// Refuses windows that the model was not made for.
+fn check_window(tokens: &[u32], card: &ModelCard) -> Result<()> {
+    let what = match tokens
+        .iter()
+        .find(|&&token| token as usize >= card.vocabulary)
+    {
+        Some(token) => format!(
+            "token {token} is outside the vocabulary of {} entries of {}",
+            card.vocabulary, card.name
+        ),
+        None if tokens.is_empty() => "the window has no token".to_owned(),
+        None if tokens.len() > card.context_length => format!(
+            "the window has {} tokens, {} was made for {} at most",
+            tokens.len(),
+            card.name,
+            card.context_length
+        ),
+        None => return Ok(()),
+    };
+    Err(Error::Window { what })
+}

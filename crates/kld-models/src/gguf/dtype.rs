@@ -16,13 +16,13 @@ pub struct BlockType {
 
 /// Every type that ggml has given a number and not taken back.
 const TYPES: &[BlockType] = &[
-    readable(0, "F32", 1, 4, GgmlDType::F32),
-    readable(1, "F16", 1, 2, GgmlDType::F16),
+    BlockType::F32,
+    BlockType::F16,
     readable(2, "Q4_0", 32, 18, GgmlDType::Q4_0),
     readable(3, "Q4_1", 32, 20, GgmlDType::Q4_1),
     readable(6, "Q5_0", 32, 22, GgmlDType::Q5_0),
     readable(7, "Q5_1", 32, 24, GgmlDType::Q5_1),
-    readable(8, "Q8_0", 32, 34, GgmlDType::Q8_0),
+    BlockType::Q8_0,
     readable(9, "Q8_1", 32, 36, GgmlDType::Q8_1),
     readable(10, "Q2_K", 256, 84, GgmlDType::Q2K),
     readable(11, "Q3_K", 256, 110, GgmlDType::Q3K),
@@ -44,7 +44,7 @@ const TYPES: &[BlockType] = &[
     named(27, "I64", 1, 8),
     named(28, "F64", 1, 8),
     named(29, "IQ1_M", 256, 56),
-    readable(30, "BF16", 1, 2, GgmlDType::BF16),
+    BlockType::BF16,
     named(34, "TQ1_0", 256, 54),
     named(35, "TQ2_0", 256, 66),
     named(39, "MXFP4", 32, 17),
@@ -52,6 +52,15 @@ const TYPES: &[BlockType] = &[
 ];
 
 impl BlockType {
+    /// 32-bit floating point.
+    pub const F32: Self = readable(0, "F32", 1, 4, GgmlDType::F32);
+    /// 16-bit floating point (binary16).
+    pub const F16: Self = readable(1, "F16", 1, 2, GgmlDType::F16);
+    /// 16-bit floating point with the exponent of `F32`.
+    pub const BF16: Self = readable(30, "BF16", 1, 2, GgmlDType::BF16);
+    /// Blocks of 32 8-bit integers with a scale.
+    pub const Q8_0: Self = readable(8, "Q8_0", 32, 34, GgmlDType::Q8_0);
+
     /// The type with this number in a GGUF file.
     #[must_use]
     pub fn from_id(id: u32) -> Option<Self> {

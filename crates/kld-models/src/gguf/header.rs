@@ -42,6 +42,8 @@ const MAX_STRING_BYTES: u64 = 1 << 26;
 /// Entries are allocated in steps of so many, however long an array says it is.
 const FIRST_CAPACITY: usize = 1 << 12;
 const DEFAULT_ALIGNMENT: u64 = 32;
+/// Blocks hold values of up to four bytes, which are read where they lie.
+const LEAST_ALIGNMENT: u64 = 8;
 
 impl Header {
     /// Reads the header of the file at `path`.
@@ -99,12 +101,12 @@ fn alignment(metadata: &Metadata) -> Result<u64> {
     let alignment = metadata
         .u32("general.alignment")?
         .map_or(DEFAULT_ALIGNMENT, u64::from);
-    if alignment.is_power_of_two() {
+    if alignment.is_power_of_two() && alignment >= LEAST_ALIGNMENT {
         return Ok(alignment);
     }
     Err(Error::malformed(
         metadata.path(),
-        format!("the alignment {alignment} is no power of two"),
+        format!("the alignment {alignment} is no power of two from {LEAST_ALIGNMENT} on"),
     ))
 }
 

@@ -1,0 +1,58 @@
+//! Results as plain data: what `kld` writes as JSON and what `kld-report` renders.
+//!
+//! Everything is in nats. The JSON is documented in `docs/json.md`; a field may be added, but one that changes its meaning
+//! raises the number behind the schema's name.
+
+mod compare;
+mod score;
+
+pub use compare::{
+    Candidate, Comparison, DeltaP, Divergence, FragmentComparison, Perplexities, Position, Slice,
+    WorstToken,
+};
+pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+
+use serde::{Deserialize, Serialize};
+
+/// How the text was cut and which positions were scored; two results compare only where this is equal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtocolRecord {
+    /// `kld` or `llama.cpp`.
+    pub name: String,
+    /// Tokens per window.
+    pub context: usize,
+    /// `second-half` or `all`.
+    pub scored: String,
+    /// Number of fragments of the text that have scored positions.
+    pub fragments: usize,
+    /// Number of windows.
+    pub windows: usize,
+    /// Number of tokens fed to each model, over all windows.
+    pub tokens: usize,
+    /// SHA-256 over the windows: their tokens as fed and as observed, and their scored ranges.
+    pub token_stream_sha256: String,
+    /// Windows left out by `--max-windows`.
+    pub windows_left_out: usize,
+    /// Seed of the order in which windows were chosen; `null` where they were taken from the start.
+    pub seed: Option<u64>,
+}
+
+/// How a result came to be: what does not change its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of `kld`.
+    pub version: String,
+    /// Version of the way quantities are computed.
+    pub metrics: u32,
+    /// Instruction set of the kernels.
+    pub isa: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// Wall time in seconds.
+    pub elapsed_s: f64,
+    /// False where the run was stopped before all windows were done.
+    pub complete: bool,
+}
+
+/// Version of the way quantities are computed; raised whenever a number would change.
+pub const METRICS_VERSION: u32 = 1;

@@ -1,0 +1,126 @@
+//! What can go wrong between text and numbers.
+
+use std::path::PathBuf;
+
+/// An error of this crate; names the thing, what was expected and what came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No text where text was named.
+    #[error("no text in {source_names}")]
+    NoText {
+        /// What was named.
+        source_names: String,
+    },
+    /// A file whose ending says nothing.
+    #[error("{path}: expected .txt, .md or .jsonl", path = path.display())]
+    UnknownTextKind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Text in another encoding.
+    #[error("{path}: not UTF-8 at byte {offset}", path = path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that is wrong.
+        offset: usize,
+    },
+    /// A line of a `.jsonl` file that is no record.
+    #[error("{name}: {problem}")]
+    BadRecord {
+        /// File and line.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A conversation for a model that has no chat template.
+    #[error("{fragment} is a conversation, but {model} has no chat template")]
+    NoChatTemplate {
+        /// The fragment.
+        fragment: String,
+        /// The reference.
+        model: String,
+    },
+    /// Two tokenizers cut the text differently, so that rows would not belong to the same position.
+    #[error(
+        "tokenizers disagree on this text: in {fragment}, token {index} is {reference} in the reference and \
+         {candidate} in {candidate_name}"
+    )]
+    TokenizersDisagree {
+        /// The fragment.
+        fragment: String,
+        /// Where in it, counted in tokens.
+        index: usize,
+        /// The reference's token there.
+        reference: String,
+        /// The candidate's token there.
+        candidate: String,
+        /// The candidate.
+        candidate_name: String,
+    },
+    /// Column i of one model is not column i of the other.
+    #[error("vocabulary differs from that of {candidate_name}: {difference}")]
+    VocabularyDiffers {
+        /// The candidate.
+        candidate_name: String,
+        /// The first token that differs.
+        difference: String,
+    },
+    /// One of two tokenizers puts a BOS token before the text, the other does not: every position would be shifted.
+    #[error(
+        "the tokenizer of {with} puts {bos} before a text, that of {without} puts nothing: every position would be shifted"
+    )]
+    BosOnOneSide {
+        /// The model with BOS.
+        with: String,
+        /// Its token.
+        bos: String,
+        /// The model without.
+        without: String,
+    },
+    /// A window that a model cannot hold.
+    #[error("a window of {context} tokens was asked for, but {model} was made for at most {limit}")]
+    ContextTooLong {
+        /// What was asked for.
+        context: usize,
+        /// The model.
+        model: String,
+        /// The longest window it was made for.
+        limit: usize,
+    },
+    /// A window too short to have a scored position.
+    #[error("a window of {context} tokens was asked for, expected at least 4")]
+    ContextTooShort {
+        /// What was asked for.
+        context: usize,
+    },
+    /// The text is too short for a single scored position.
+    #[error(
+        "nothing to score: the text has {tokens} tokens in {fragments} fragments; {protocol} needs {needed}"
+    )]
+    NothingToScore {
+        /// Tokens of the text.
+        tokens: usize,
+        /// Its fragments.
+        fragments: usize,
+        /// The protocol.
+        protocol: &'static str,
+        /// What it takes to score one position.
+        needed: String,
+    },
+    /// The model or its tokenizer failed.
+    #[error(transparent)]
+    Model(#[from] kld_models::Error),
+}
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,325 @@
+//! A comparison on a terminal.
+
+use std::io::{self, Write};
+
+use kld_core::{
+    ModelCard,
+    estimate::Estimate,
+    gate::Verdict,
+    result::{
+        Candidate, Comparison, Divergence, FragmentComparison, ProtocolRecord, Slice, WorstToken,
+    },
+    summary::ClusterUnit,
+};
+
+use crate::{
+    Exporter, Terminal,
+    format::{bytes, count, parameters, percent, plus_minus, share, shortened, significant},
+    table::{bar, layout},
+};
+
+/// Fragments and worst tokens shown; the JSON has them all.
+const SHOWN: usize = 8;
+
+impl Exporter<Comparison> for Terminal {
+    fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "reference  {}", model(&result.reference))?;
+        writeln!(out, "text       {}", protocol(&result.protocol))?;
+        if !result.run.complete {
+            writeln!(
+                out,
+                "           stopped early: the numbers cover the windows done"
+            )?;
+        }
+        if result.candidates.len() > 1 {
+            write!(out, "\n{}", self.overview(&result.candidates))?;
+        }
+        for candidate in &result.candidates {
+            write!(out, "\n{}", self.candidate(candidate))?;
+        }
+        Ok(())
+    }
+}
+
+impl Terminal {
+    /// All candidates at a glance.
+    fn overview(self, candidates: &[Candidate]) -> String {
+        let head = [
+            "candidate",
+            "size",
+            &format!("KL(P‖Q) {}", self.unit.name()),
+            "99 %",
+            "top-1 agreement",
+            "ppl ratio",
+        ];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(candidates.iter().map(|c| {
+            vec![
+                shortened(file_name(&c.model.name), 40),
+                bytes(c.model.bytes),
+                plus_minus(&self.scaled(&c.kl.mean)),
+                significant(c.kl.p99 * self.unit.per_nat()),
+                percent(&c.top1_agreement),
+                plus_minus(&c.perplexity.ratio),
+            ]
+        }));
+        layout("", &rows)
+    }
+
+    fn candidate(self, c: &Candidate) -> String {
+        let mut text = format!("candidate  {}\n", model(&c.model));
+        let delta = |e: &Estimate| significant(100.0 * e.value);
+        let ppl = &c.perplexity;
+        let mut rows = vec![
+            self.divergence("KL(P‖Q)", &c.kl),
+            self.divergence("KL(Q‖P)", &c.reverse_kl),
+        ];
+        rows.push(self.divergence("JS", &c.js));
+        text.push_str(&self.divergences(&rows));
+        text.push_str(&format!(
+            "    top-1 agreement  {}   top-10 overlap {}\n    Δp               mean {} %   rms {} %\n",
+            percent(&c.top1_agreement),
+            percent(&c.top10_overlap),
+            delta(&c.delta_p.mean),
+            delta(&c.delta_p.rms),
+        ));
+        text.push_str(&format!(
+            "    perplexity       {} → {} (×{})\n",
+            significant(ppl.reference.value),
+            significant(ppl.candidate.value),
+            plus_minus(&ppl.ratio)
+        ));
+        text.push_str(&format!(
+            "    positions        {}{}\n",
+            count(c.positions),
+            errors(c)
+        ));
+        text.push_str(&self.slices(
+            "by confidence of P",
+            "P(top-1)",
+            &c.by_confidence,
+            confidence_label,
+        ));
+        text.push_str(&self.slices("by position", "context", &c.by_position, position_label));
+        text.push_str(&self.fragments(&c.fragments));
+        text.push_str(&worst(&c.worst));
+        c.warnings
+            .iter()
+            .for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
+        text.push_str(&c.verdict.as_ref().map(verdict).unwrap_or_default());
+        text
+    }
+
+    fn divergence(self, name: &str, d: &Divergence) -> Vec<String> {
+        let unit = self.unit.per_nat();
+        let mut cells = vec![name.to_owned(), plus_minus(&self.scaled(&d.mean))];
+        cells.extend([d.median, d.p90, d.p95, d.p99, d.p999, d.max].map(|v| significant(v * unit)));
+        cells
+    }
+
+    fn divergences(self, rows: &[Vec<String>]) -> String {
+        let head = [
+            self.unit.name(),
+            "mean",
+            "median",
+            "90 %",
+            "95 %",
+            "99 %",
+            "99.9 %",
+            "max",
+        ];
+        let mut table = vec![head.map(str::to_owned).to_vec()];
+        table.extend_from_slice(rows);
+        layout("    ", &table)
+    }
+
+    fn slices(
+        self,
+        title: &str,
+        key: &str,
+        slices: &[Slice],
+        label: fn(&Slice) -> String,
+    ) -> String {
+        let head = [key, "positions", "KL(P‖Q)", "top-1", "share of KL", ""];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(slices.iter().map(|s| {
+            vec![
+                label(s),
+                count(s.positions),
+                plus_minus(&self.scaled(&s.kl)),
+                share(s.top1_agreement.value),
+                share(s.share_of_kl),
+                // Ends the line: bars begin at one column.
+                format!("{:<20}", bar(s.share_of_kl, 20)),
+            ]
+        }));
+        format!("  {title}\n{}", layout("    ", &rows))
+    }
+
+    fn fragments(self, fragments: &[FragmentComparison]) -> String {
+        if fragments.len() < 2 {
+            return String::new();
+        }
+        let mut rows = vec![
+            [
+                "fragment",
+                "positions",
+                "KL(P‖Q)",
+                "top-1",
+                "ppl P",
+                "ppl Q",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ];
+        rows.extend(fragments.iter().take(SHOWN).map(|f| {
+            vec![
+                shortened(&f.name, 44),
+                count(f.positions),
+                plus_minus(&self.scaled(&f.kl)),
+                share(f.top1_agreement.value),
+                significant(f.perplexity.reference.value),
+                significant(f.perplexity.candidate.value),
+            ]
+        }));
+        let more = fragments.len().saturating_sub(SHOWN);
+        let more = if more > 0 {
+            format!("    … and {} more with less\n", count(more as u64))
+        } else {
+            String::new()
+        };
+        format!(
+            "  by fragment, largest KL first\n{}{more}",
+            layout("    ", &rows)
+        )
+    }
+
+    fn scaled(self, estimate: &Estimate) -> Estimate {
+        let unit = self.unit.per_nat();
+        estimate.map(|v| v * unit, unit)
+    }
+}
+
+/// A model in one line.
+pub(crate) fn model(card: &ModelCard) -> String {
+    format!(
+        "{}  {} {}, {}, {}, {}",
+        card.name,
+        card.family,
+        parameters(card.parameters),
+        card.weights,
+        bytes(card.bytes),
+        card.compute
+    )
+}
+
+/// How the text was cut, in one line.
+pub(crate) fn protocol(p: &ProtocolRecord) -> String {
+    let plural = |n: usize, noun: &str| {
+        format!(
+            "{} {noun}{}",
+            count(n as u64),
+            if n == 1 { "" } else { "s" }
+        )
+    };
+    let left_out = if p.windows_left_out > 0 {
+        format!(" ({} more left out)", count(p.windows_left_out as u64))
+    } else {
+        String::new()
+    };
+    format!(
+        "{}, {} of {} tokens{left_out}, scored: {}, protocol {}",
+        plural(p.fragments, "fragment"),
+        plural(p.windows, "window"),
+        p.context,
+        p.scored,
+        p.name
+    )
+}
+
+fn file_name(name: &str) -> &str {
+    name.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(name)
+}
+
+fn errors(c: &Candidate) -> String {
+    let unit = match c.errors_clustered_by {
+        ClusterUnit::Fragment => "fragment",
+        ClusterUnit::Window => "window",
+    };
+    let plural = if c.clusters == 1 { "" } else { "s" };
+    format!(
+        ", errors clustered by {unit} ({} {unit}{plural})",
+        count(c.clusters as u64)
+    )
+}
+
+fn confidence_label(slice: &Slice) -> String {
+    format!("{} – {}", slice.from, slice.to)
+}
+
+fn position_label(slice: &Slice) -> String {
+    format!("{} – {}", slice.from, slice.to)
+}
+
+fn worst(tokens: &[WorstToken]) -> String {
+    if tokens.is_empty() {
+        return String::new();
+    }
+    let mut text = "  worst tokens (context → observed: P's and Q's most likely)\n".to_owned();
+    for w in tokens.iter().take(SHOWN) {
+        let context: String = w
+            .context
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        text.push_str(&format!(
+            "    {:>7}  {} → {}: {} {} | {} {}\n",
+            significant(w.kl),
+            tail(&context, 44),
+            w.observed,
+            w.top1_reference,
+            share(w.top1_prob_reference),
+            w.top1_candidate,
+            share(w.top1_prob_candidate),
+        ));
+    }
+    text
+}
+
+/// The last characters of a text.
+fn tail(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        text.to_owned()
+    } else {
+        format!("…{}", text.chars().skip(length - width).collect::<String>())
+    }
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for check in &verdict.checks {
+        let sign = if check.passed { "≤" } else { ">" };
+        text.push_str(&format!(
+            "    gate {:<10} {} {sign} {}  {} ({})\n",
+            check.metric,
+            significant(check.value),
+            significant(check.limit),
+            if check.passed { "kept" } else { "EXCEEDED" },
+            check.meaning
+        ));
+    }
+    if verdict.not_finite > 0 {
+        text.push_str(&format!(
+            "    gate: {} positions were not finite, which fails every gate\n",
+            count(verdict.not_finite)
+        ));
+    }
+    text + if verdict.passed {
+        "    verdict: passed\n"
+    } else {
+        "    verdict: FAILED\n"
+    }
+}

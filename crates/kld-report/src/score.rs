@@ -1,0 +1,170 @@
+//! A score on a terminal.
+
+use std::io::{self, Write};
+
+use kld_core::{
+    estimate::Estimate,
+    result::{Calibration, FragmentScore, FrequencyKl, Score, TokenShare},
+    summary::ClusterUnit,
+};
+
+use crate::{
+    Exporter, Terminal,
+    compare::{model, protocol},
+    format::{count, percent, plus_minus, share, shortened, significant},
+    table::{bar, layout},
+};
+
+/// Fragments and tokens shown; the JSON has them all.
+const SHOWN: usize = 8;
+
+impl Exporter<Score> for Terminal {
+    fn export(&self, s: &Score, out: &mut dyn Write) -> io::Result<()> {
+        let unit = self.unit.name();
+        writeln!(out, "model  {}", model(&s.model))?;
+        writeln!(out, "text   {}", protocol(&s.protocol))?;
+        if !s.run.complete {
+            writeln!(
+                out,
+                "       stopped early: the numbers cover the windows done"
+            )?;
+        }
+        writeln!(
+            out,
+            "    cross-entropy     {} {unit} per token",
+            plus_minus(&self.in_unit(&s.cross_entropy))
+        )?;
+        writeln!(out, "    perplexity        {}", plus_minus(&s.perplexity))?;
+        writeln!(
+            out,
+            "    bits per byte     {}",
+            plus_minus(&s.bits_per_byte)
+        )?;
+        writeln!(
+            out,
+            "    entropy           {} {unit} per token",
+            plus_minus(&self.in_unit(&s.entropy))
+        )?;
+        writeln!(out, "    top-1 hit rate    {}", percent(&s.top1_hit_rate))?;
+        let by = match s.errors_clustered_by {
+            ClusterUnit::Fragment => "fragment",
+            ClusterUnit::Window => "window",
+        };
+        let (positions, bytes) = (count(s.positions), count(s.bytes));
+        writeln!(
+            out,
+            "    positions         {positions} ({bytes} bytes), errors clustered by {by}"
+        )?;
+        write!(
+            out,
+            "{}{}",
+            self.frequency(&s.frequency),
+            calibration(&s.calibration)
+        )?;
+        write!(out, "{}", self.fragment_scores(&s.fragments))?;
+        s.warnings
+            .iter()
+            .try_for_each(|warning| writeln!(out, "warning: {warning}"))
+    }
+}
+
+impl Terminal {
+    fn in_unit(self, estimate: &Estimate) -> Estimate {
+        let unit = self.unit.per_nat();
+        estimate.map(|v| v * unit, unit)
+    }
+
+    fn frequency(self, f: &FrequencyKl) -> String {
+        let value = |nats: f64| significant(nats * self.unit.per_nat());
+        let unit = self.unit.name();
+        let mut text = format!(
+            "  token frequencies of the text (P) against what the model expected (Q)\n    KL(P‖Q) {} {unit}, of which {} would \
+             remain if the text were drawn from the model; JS {} {unit}\n",
+            value(f.kl),
+            value(f.sampling_floor),
+            value(f.js),
+        );
+        let side = |title: &str, tokens: &[TokenShare]| {
+            let mut rows = vec![
+                [title, "in text", "expected", "part of KL"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ];
+            rows.extend(tokens.iter().take(SHOWN).map(|t| {
+                vec![
+                    t.text.clone(),
+                    count(t.count),
+                    significant(t.expected),
+                    value(t.contribution),
+                ]
+            }));
+            layout("    ", &rows)
+        };
+        text.push_str(&side("under-predicted", &f.under_predicted));
+        text.push_str(&side("over-predicted", &f.over_predicted));
+        text
+    }
+
+    fn fragment_scores(self, fragments: &[FragmentScore]) -> String {
+        if fragments.len() < 2 {
+            return String::new();
+        }
+        let head = [
+            "fragment",
+            "positions",
+            "cross-entropy",
+            "perplexity",
+            "bits/byte",
+            "frequency KL (floor)",
+        ];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        rows.extend(fragments.iter().take(SHOWN).map(|f| {
+            vec![
+                shortened(&f.name, 40),
+                count(f.positions),
+                plus_minus(&self.in_unit(&f.cross_entropy)),
+                significant(f.perplexity.value),
+                significant(f.bits_per_byte.value),
+                format!(
+                    "{} ({})",
+                    significant(f.frequency.kl),
+                    significant(f.frequency.sampling_floor)
+                ),
+            ]
+        }));
+        let more = fragments.len().saturating_sub(SHOWN);
+        let more = if more > 0 {
+            format!("    … and {} more with less\n", count(more as u64))
+        } else {
+            String::new()
+        };
+        format!(
+            "  by fragment, largest cross-entropy first\n{}{more}",
+            layout("    ", &rows)
+        )
+    }
+}
+
+fn calibration(c: &Calibration) -> String {
+    let mut rows = vec![
+        ["confidence", "positions", "mean", "hit rate", ""]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(c.bins.iter().map(|b| {
+        let bar = format!("{:<20}", bar(b.hit_rate, 20));
+        vec![
+            format!("{} – {}", b.from, b.to),
+            count(b.positions),
+            share(b.confidence),
+            share(b.hit_rate),
+            bar,
+        ]
+    }));
+    format!(
+        "  calibration: expected error {}, overconfidence {}\n{}",
+        share(c.expected_calibration_error),
+        percent(&c.overconfidence),
+        layout("    ", &rows)
+    )
+}

@@ -1,0 +1,58 @@
+//! Columns that line up.
+
+/// Lays out rows of cells: the first column to the left, all others to the right, two spaces between columns, each line
+/// begun with `indent`. Rows may have fewer cells than the widest one.
+pub(crate) fn layout(indent: &str, rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(c))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = indent.to_owned();
+        for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let padding = " ".repeat(width - cell.chars().count());
+            match index {
+                0 => line.extend([cell, padding.as_str()]),
+                _ => line.extend(["  ", padding.as_str(), cell]),
+            }
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A bar of at most `width` characters for a share of 1, in eighths of a character.
+pub(crate) fn bar(share: f64, width: usize) -> String {
+    let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
+    let partial = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
+    "█".repeat(eighths / 8) + partial
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [
+            vec!["a".into(), "10".into()],
+            vec!["long".into(), "9".into(), "x".into()],
+        ];
+        assert_eq!(layout("> ", &rows), "> a     10\n> long   9  x\n");
+    }
+
+    #[test]
+    fn bars_are_in_eighths() {
+        assert_eq!(
+            [0.0, 0.5, 0.53, 1.0, 7.0].map(|s| bar(s, 4)),
+            ["", "██", "██▏", "████", "████"]
+        );
+    }
+}

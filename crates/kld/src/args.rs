@@ -1,0 +1,174 @@
+//! Arguments that several verbs share, and what they turn into.
+
+use std::{path::PathBuf, str::FromStr, thread};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use kld_eval::{Cut, Fragment, Protocol, Scored, Work, read_fragments};
+use kld_kernels::{Isa, Kernel};
+
+/// Which text, and how it is cut.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Text")]
+pub(crate) struct TextArgs {
+    /// Text to evaluate on: files, folders, or - for standard input. A .txt or .md file is one fragment, a .jsonl record is one
+    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    pub(crate) text: Vec<PathBuf>,
+
+    /// Field of a .jsonl record that holds its text; records without it may hold chat `messages`
+    #[arg(long, default_value = "text", value_name = "NAME")]
+    pub(crate) field: String,
+
+    /// Tokens per window
+    #[arg(long, default_value_t = 512, value_name = "TOKENS")]
+    pub(crate) context: usize,
+
+    /// How text is cut: `kld` keeps fragments apart and scores no token twice; `llama.cpp` cuts and scores exactly as its
+    /// --kl-divergence does, so that numbers can be put side by side
+    #[arg(long, value_enum, default_value_t = ProtocolName::Kld)]
+    pub(crate) protocol: ProtocolName,
+
+    /// At most so many windows: the first ones, or with --seed a random choice
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) max_windows: Option<usize>,
+
+    /// Choose the windows of --max-windows at random; the same seed chooses the same windows
+    #[arg(long, value_name = "N", requires = "max_windows")]
+    pub(crate) seed: Option<u64>,
+}
+
+impl TextArgs {
+    pub(crate) fn fragments(&self) -> anyhow::Result<Vec<Fragment>> {
+        read_fragments(&self.text, &self.field).context("cannot read the text")
+    }
+
+    pub(crate) fn cut(&self, scored: ScoredName) -> Cut {
+        Cut {
+            protocol: match self.protocol {
+                ProtocolName::Kld => Protocol::Kld,
+                ProtocolName::LlamaCpp => Protocol::LlamaCpp,
+            },
+            context: self.context,
+            scored: match scored {
+                ScoredName::SecondHalf => Scored::SecondHalf,
+                ScoredName::All => Scored::All,
+            },
+            max_windows: self.max_windows,
+            seed: self.seed,
+        }
+    }
+}
+
+/// Names of protocols on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ProtocolName {
+    Kld,
+    #[value(name = "llama.cpp")]
+    LlamaCpp,
+}
+
+/// Names of what is scored on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ScoredName {
+    /// Positions with at least half a window of context before them
+    SecondHalf,
+    /// Every position that predicts a token
+    All,
+}
+
+/// How the work is done; changes no number.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work")]
+pub(crate) struct WorkArgs {
+    /// Worker threads, each computing one window at a time [default: one per core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+
+    /// Memory for the weights, e.g. 8GB; models that do not fit as f32 are dequantized layer by layer [default: what is free]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<Size>,
+}
+
+impl WorkArgs {
+    pub(crate) fn work(&self) -> anyhow::Result<Work> {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        Ok(Work {
+            threads: self.threads.unwrap_or_else(cores),
+            kernel: kernel()?,
+        })
+    }
+}
+
+/// The kernel for this machine, or the one that `KLD_ISA` names.
+fn kernel() -> anyhow::Result<Kernel> {
+    let Ok(name) = std::env::var("KLD_ISA") else {
+        return Ok(Kernel::detect());
+    };
+    let isa: Isa = name.parse().context("KLD_ISA")?;
+    match Kernel::with_isa(isa) {
+        Some(kernel) => Ok(kernel),
+        None => bail!(
+            "KLD_ISA={name}: this machine does not have it; it has {}",
+            available()
+        ),
+    }
+}
+
+fn available() -> String {
+    Isa::available()
+        .iter()
+        .map(|isa| isa.name())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A number of bytes, as people write it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || format!("expected a size such as 8GB, 1.5GiB or 900MB, found {text:?}");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let factor = match text[digits.len()..].to_ascii_lowercase().as_str() {
+            "" | "b" => 1.0,
+            "k" | "kb" => 1e3,
+            "kib" => 1024.0,
+            "m" | "mb" => 1e6,
+            "mib" => 1_048_576.0,
+            "g" | "gb" => 1e9,
+            "gib" => 1_073_741_824.0,
+            _ => return Err(expected()),
+        };
+        let number: f64 = digits.trim().parse().map_err(|_| expected())?;
+        if number.is_finite() && number >= 0.0 {
+            Ok(Self((number * factor) as u64))
+        } else {
+            Err(expected())
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        let sizes = ["8GB", "1.5GiB", "900mb", "12"].map(|s| s.parse::<Size>().unwrap().0);
+        assert_eq!(sizes, [8_000_000_000, 1_610_612_736, 900_000_000, 12]);
+        for bad in ["", "GB", "-1GB", "1XB", "NaN"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Exit codes, as documented in the README.
+
+use std::process::ExitCode;
+
+/// How a run of the program ended, when nothing was wrong with input or usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// 0: all fine.
+    Fine,
+    /// 1: a gate given by the user was exceeded.
+    GateExceeded,
+    /// 3: interrupted; what was measured so far has been printed.
+    Interrupted,
+}
+
+/// 2: the input, a file or the usage is wrong. (It is also clap's code for wrong usage.)
+pub(crate) const WRONG_INPUT: u8 = 2;
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Fine => 0,
+            Outcome::GateExceeded => 1,
+            Outcome::Interrupted => 3,
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Where results go: stdout, or a file that is opened before the work begins and appears whole at its end.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use kld_report::Exporter;
+
+/// A place for one result. A file is written beside its final name and renamed, so that nobody ever sees half of it, and an
+/// older result survives a run that fails.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Stdout,
+    File {
+        path: PathBuf,
+        part: PathBuf,
+        file: Option<File>,
+    },
+}
+
+impl Output {
+    /// Opens `-` or a file now, so that a path that cannot be written fails before the work and not after it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        if path.as_os_str() == "-" {
+            return Ok(Output::Stdout);
+        }
+        let name = path
+            .file_name()
+            .with_context(|| format!("{} is not the name of a file", path.display()))?;
+        // What is there but no ordinary file (a pipe, a device) cannot be replaced by renaming.
+        let special = fs::metadata(path).is_ok_and(|m| !m.is_file());
+        let part = if special {
+            path.to_owned()
+        } else {
+            path.with_file_name(format!(
+                ".{}.{}.part",
+                name.to_string_lossy(),
+                std::process::id()
+            ))
+        };
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&part);
+        let file = Some(file.with_context(|| format!("cannot write {}", path.display()))?);
+        Ok(Output::File {
+            path: path.to_owned(),
+            part,
+            file,
+        })
+    }
+
+    /// Writes the result; a reader of stdout that has gone away is no error.
+    pub(crate) fn write<R: ?Sized>(
+        mut self,
+        exporter: &impl Exporter<R>,
+        result: &R,
+    ) -> anyhow::Result<()> {
+        match &mut self {
+            Output::Stdout => match exporter.export(result, &mut io::stdout().lock()) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+                other => other.context("cannot write to stdout"),
+            },
+            Output::File { path, part, file } => {
+                let Some(file) = file.take() else {
+                    return Ok(());
+                };
+                let mut out = BufWriter::new(file);
+                let written = exporter.export(result, &mut out).and_then(|()| out.flush());
+                let placed = written.and_then(|()| {
+                    if part == path {
+                        Ok(())
+                    } else {
+                        fs::rename(&*part, &*path)
+                    }
+                });
+                placed.with_context(|| format!("cannot write {}", path.display()))
+            }
+        }
+    }
+
+    /// Does it take stdout, so that nothing else may go there?
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Output::Stdout)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Output::File { path, part, .. } = self
+            && part != path
+        {
+            // Gone already where the result was renamed into place.
+            let _ = fs::remove_file(part);
+        }
+    }
+}
