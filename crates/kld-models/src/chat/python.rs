@@ -192,7 +192,7 @@ fn python_string(text: &str, output: &mut String) {
             '\\' => output.push_str("\\\\"),
             _ if character == quote => output.extend(['\\', quote]),
             _ if character.is_control() => {
-                output.push_str(&format!("\\x{:02x}", u32::from(character)))
+                let _ = write!(output, "\\x{:02x}", u32::from(character));
             }
             _ => output.push(character),
         }
