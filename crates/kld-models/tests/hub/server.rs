@@ -11,28 +11,28 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// What goes wrong.
 #[derive(Clone, Debug, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// The connection breaks after so many bytes of each answer.
-    pub break_after: Option<usize>,
+    pub(crate) break_after: Option<usize>,
     /// Ranges are not understood: everything is sent.
-    pub no_ranges: bool,
+    pub(crate) no_ranges: bool,
     /// The bytes of large files are not those of their hash.
-    pub wrong_bytes: bool,
+    pub(crate) wrong_bytes: bool,
     /// The status of every answer.
-    pub status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// Names added to the list of files.
-    pub extra_names: Vec<String>,
+    pub(crate) extra_names: Vec<String>,
     /// The commit that the list names.
-    pub commit: Option<String>,
+    pub(crate) commit: Option<String>,
 }
 
 /// A running server and what it was asked.
-pub struct Hub {
-    pub endpoint: String,
+pub(crate) struct Hub {
+    pub(crate) endpoint: String,
     shared: Arc<Shared>,
 }
 
@@ -54,7 +54,7 @@ struct Request {
 
 impl Hub {
     /// Serves the files of one repository; only to those with the token, if there is one.
-    pub fn new(repository: &str, files: &[(&str, &[u8])], token: Option<&str>) -> Self {
+    pub(crate) fn new(repository: &str, files: &[(&str, &[u8])], token: Option<&str>) -> Self {
         let front = TcpListener::bind("127.0.0.1:0").unwrap();
         let storage = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
@@ -82,12 +82,12 @@ impl Hub {
         Self { endpoint, shared }
     }
 
-    pub fn fail(&self, faults: Faults) {
+    pub(crate) fn fail(&self, faults: Faults) {
         *self.shared.faults.lock().unwrap() = faults;
     }
 
     /// The requests since the last call, as `METHOD path from-byte`.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.shared.log.lock().unwrap())
     }
 }
@@ -141,7 +141,11 @@ impl Shared {
             };
         }
         match request.path.strip_prefix(&resolve) {
-            Some(name) if name.ends_with(".safetensors") || name.ends_with(".gguf") => {
+            Some(name)
+                if [".safetensors", ".gguf"]
+                    .iter()
+                    .any(|ending| name.ends_with(ending)) =>
+            {
                 self.elsewhere(name)
             }
             Some(name) => self.bytes(name, request, faults),
@@ -208,7 +212,7 @@ impl Shared {
     }
 }
 
-pub fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
@@ -240,7 +244,7 @@ fn read(stream: &TcpStream) -> Option<Request> {
                     .ok()?;
             }
             Some((name, value)) if name.eq_ignore_ascii_case("authorization") => {
-                request.authorization = Some(value.to_owned())
+                request.authorization = Some(value.to_owned());
             }
             Some(_) => {}
         }
