@@ -6,6 +6,7 @@
 //!
 //! - The program comes from a stranger. It sees the messages and the names of two tokens, nothing else; it can include no file;
 //!   and it has a budget of steps and bytes ([`FUEL`]), beyond which rendering is an error.
+//!   What the engine makes without paying, such as a list joined to itself again and again, is bounded by memory alone.
 //! - `strftime_now` gives a fixed day, [`Day::DEFAULT`], unless [`ChatTemplate::with_day`] sets another: the same chat
 //!   must not become other tokens tomorrow.
 //!

@@ -99,12 +99,12 @@ impl Cache {
             .join(blob.file_name().unwrap_or_default());
         // A link that leads nowhere, left from a blob that was deleted.
         let _ = fs::remove_file(&path);
-        symbolic_link(&target, &path)
-            .or_else(|_| copy(blob, &path))
-            .map_err(|source| HubError::Io {
-                path: path.clone(),
-                source,
-            })
+        match symbolic_link(&target, &path) {
+            // Somebody else has linked it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(_) => copy(blob, &path).map_err(|source| HubError::Io { path, source }),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Remembers the commit that a branch or tag means.

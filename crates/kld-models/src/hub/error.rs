@@ -31,7 +31,7 @@ pub enum HubError {
         path: PathBuf,
     },
     /// Not cached, and downloads are not allowed.
-    #[error("`{name}` is not complete in the cache {cache}, and downloads are off\nhint: allow downloads, or fetch it elsewhere and name the folder", cache = cache.display())]
+    #[error("`{name}` is not complete in the cache {cache}, and downloads are off\nhint: no file or folder here has that name either; allow downloads, or fetch it elsewhere and name the folder", cache = cache.display())]
     Offline {
         /// The name.
         name: String,
@@ -40,7 +40,7 @@ pub enum HubError {
     },
     /// The hub did not answer.
     #[error(
-        "cannot reach {url}: {reason}\nhint: without a network, copy the model's folder here and name the folder, or set HF_ENDPOINT to a mirror"
+        "cannot reach {url}: {reason}\nhint: no file or folder here has the name that was given; without a network, copy the model's folder here and name the folder, or set HF_ENDPOINT to a mirror"
     )]
     Network {
         /// What was asked for.
@@ -61,7 +61,9 @@ pub enum HubError {
         hint: &'static str,
     },
     /// The hub does not have it.
-    #[error("{url} answered 404: no such repository, revision or file")]
+    #[error(
+        "{url} answered 404: no such repository, revision or file\nhint: check the name; no file or folder here has it either"
+    )]
     Absent {
         /// What was asked for.
         url: String,
