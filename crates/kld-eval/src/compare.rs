@@ -19,6 +19,7 @@ use kld_models::{LogitSource, Tokenizer};
 use crate::{
     Result,
     deal::deal,
+    pace::Pace,
     prepare::{Prepared, check_pair, compared_columns},
     text::Fragment,
     window::{Cut, Window},
@@ -58,6 +59,7 @@ pub fn compare(
     }
     let prepared = Prepared::new(fragments, reference, cut)?;
     let windows = &prepared.windows.windows;
+    let mut pace = Pace::default();
     let mut summaries = vec![Summary::default(); candidates.len()];
     let score =
         |index: usize| score_window(index, &windows[index], reference, candidates, work.kernel);
@@ -65,7 +67,9 @@ pub fn compare(
         for (summary, rows) in summaries.iter_mut().zip(&rows) {
             enter(summary, rows);
         }
-        observer.progress(&progress(index + 1, windows.len(), &summaries));
+        if pace.is_due() || index + 1 == windows.len() {
+            observer.progress(&progress(index + 1, windows.len(), &summaries));
+        }
         !observer.interrupted()
     })?;
     let of = |(candidate, summary): (&&dyn LogitSource, &Summary)| {

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod deal;
 mod error;
 pub mod frequency;
+mod pace;
 pub mod prepare;
 pub mod score;
 pub mod text;

@@ -20,6 +20,7 @@ use crate::{
     compare::{HEAD_SLICE, run_record},
     deal::deal,
     frequency::Frequencies,
+    pace::Pace,
     prepare::Prepared,
     text::Fragment,
     window::{Cut, Window},
@@ -46,6 +47,7 @@ pub fn score(
     let prepared = Prepared::new(fragments, model, cut)?;
     let windows = &prepared.windows.windows;
     let columns = model.tokenizer().len().min(model.vocabulary());
+    let mut pace = Pace::default();
     let mut windows_done = Vec::with_capacity(windows.len());
     let mut by_fragment = FrequenciesByFragment::new(columns);
     let mut fragments_frequency = BTreeMap::new();
@@ -60,7 +62,9 @@ pub fn score(
                 fragments_frequency.insert(finished, result);
             }
             windows_done.push((fragment, sums));
-            observer.progress(&progress(&windows_done, windows.len()));
+            if pace.is_due() || index + 1 == windows.len() {
+                observer.progress(&progress(&windows_done, windows.len()));
+            }
             !observer.interrupted()
         },
     )?;

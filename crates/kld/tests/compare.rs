@@ -96,7 +96,38 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn the_table_says_how_far_a_quantized_model_has_moved() {
-    insta::assert_snapshot!(Desk::new().printed("compare p.gguf q8_0.gguf --text text.txt --context 32"), @"");
+    insta::assert_snapshot!(Desk::new().printed("compare p.gguf q8_0.gguf --text text.txt --context 32"), @r#"
+    reference  p.gguf  llama 18.6 k, F32, 77.5 kB, f32 on dequantized weights
+    text       1 fragment, 11 windows of 32 tokens, scored: second-half, protocol kld
+
+    candidate  q8_0.gguf  llama 18.6 k, Q8_0 (83 %) + F16 (17 %) + F32 (0.9 %), 26.2 kB, f32 on dequantized weights
+        nats                      mean    median      90 %      95 %      99 %    99.9 %       max
+        KL(P‖Q)    0.000439 ± 0.000033  0.000354  0.000858   0.00107   0.00142   0.00166   0.00168
+        KL(Q‖P)    0.000439 ± 0.000033  0.000353  0.000861   0.00106   0.00143   0.00166   0.00168
+        JS       0.0001097 ± 0.0000083   8.83e-5  0.000215  0.000266  0.000356  0.000414  0.000419
+        top-1 agreement  96.9 ± 1.1 %   top-10 overlap 98.20 ± 0.41 %
+        Δp               mean −0.00294 %   rms 0.0380 %
+        perplexity       208 → 208 (×1.0009 ± 0.0023)
+        positions        161, errors clustered by window (11 windows)
+      by confidence of P
+        P(top-1)    positions              KL(P‖Q)    top-1  share of KL
+        0 – 0.1           115  0.000435 ± 0.000038   95.7 %       70.8 %  ██████████████▏
+        0.1 – 0.25         45  0.000453 ± 0.000039  100.0 %       28.8 %  █████▊
+        0.25 – 0.5          1             0.000284  100.0 %        0.4 %  ▏
+      by position
+        context  positions              KL(P‖Q)   top-1  share of KL
+        16 – 23         73  0.000424 ± 0.000026  95.9 %       43.8 %  ████████▊
+        24 – 31         88  0.000451 ± 0.000046  97.7 %       56.2 %  ███████████▎
+      worst tokens (context → observed: P's and Q's most likely)
+        0.00168  gs and arrows of → ␣: . 9.9 % | . 10.2 %
+        0.00155  nst a sea of trou → b: 4 16.7 % | 4 15.7 %
+        0.00133  ows of fortune,  → o: ^ 7.6 % | ^ 7.3 %
+        0.00119  n: whether it is → ␣: ^ 6.2 % | \ 6.4 %
+        0.00119  nobler in the min → d: y 6.9 % | y 6.9 %
+        0.00116  hether it is nob → l: Q 7.1 % | Q 7.4 %
+        0.00115  bler in the mind t → o: ^ 6.7 % | ^ 7.2 %
+        0.00107  ngs and arrows o → f: " 11.5 % | " 11.3 %
+    "#);
 }
 
 #[test]
@@ -104,7 +135,11 @@ fn several_candidates_begin_with_an_overview() {
     let table =
         Desk::new().printed("compare p.gguf q8_0.gguf q4_0.gguf --text text.txt --context 32");
     let overview: Vec<&str> = table.lines().skip(3).take(3).collect();
-    insta::assert_snapshot!(overview.join("\n"), @"");
+    insta::assert_snapshot!(overview.join("\n"), @r"
+    candidate     size         KL(P‖Q) nats     99 %  top-1 agreement        ppl ratio
+    q8_0.gguf  26.2 kB  0.000439 ± 0.000033  0.00142     96.9 ± 1.1 %  1.0009 ± 0.0023
+    q4_0.gguf  18.6 kB      0.1066 ± 0.0070    0.347     50.9 ± 5.3 %    1.025 ± 0.030
+    ");
 }
 
 #[test]
@@ -112,12 +147,303 @@ fn the_json_has_what_its_page_says() {
     let desk = Desk::new();
     let result =
         desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
-    insta::assert_snapshot!(shape(&result), @"");
+    insta::assert_snapshot!(shape(&result), @r"
+    .candidates[].by_confidence[].from: number
+    .candidates[].by_confidence[].kl.high: number
+    .candidates[].by_confidence[].kl.low: number
+    .candidates[].by_confidence[].kl.standard_error: number
+    .candidates[].by_confidence[].kl.value: number
+    .candidates[].by_confidence[].positions: number
+    .candidates[].by_confidence[].share_of_kl: number
+    .candidates[].by_confidence[].to: number
+    .candidates[].by_confidence[].top1_agreement.high: number
+    .candidates[].by_confidence[].top1_agreement.low: number
+    .candidates[].by_confidence[].top1_agreement.standard_error: number
+    .candidates[].by_confidence[].top1_agreement.value: number
+    .candidates[].by_position[].from: number
+    .candidates[].by_position[].kl.high: number
+    .candidates[].by_position[].kl.low: number
+    .candidates[].by_position[].kl.standard_error: number
+    .candidates[].by_position[].kl.value: number
+    .candidates[].by_position[].positions: number
+    .candidates[].by_position[].share_of_kl: number
+    .candidates[].by_position[].to: number
+    .candidates[].by_position[].top1_agreement.high: number
+    .candidates[].by_position[].top1_agreement.low: number
+    .candidates[].by_position[].top1_agreement.standard_error: number
+    .candidates[].by_position[].top1_agreement.value: number
+    .candidates[].clusters: number
+    .candidates[].delta_p.mean.high: number
+    .candidates[].delta_p.mean.low: number
+    .candidates[].delta_p.mean.standard_error: number
+    .candidates[].delta_p.mean.value: number
+    .candidates[].delta_p.rms.high: number
+    .candidates[].delta_p.rms.low: number
+    .candidates[].delta_p.rms.standard_error: number
+    .candidates[].delta_p.rms.value: number
+    .candidates[].entropy_candidate.high: number
+    .candidates[].entropy_candidate.low: number
+    .candidates[].entropy_candidate.standard_error: number
+    .candidates[].entropy_candidate.value: number
+    .candidates[].entropy_reference.high: number
+    .candidates[].entropy_reference.low: number
+    .candidates[].entropy_reference.standard_error: number
+    .candidates[].entropy_reference.value: number
+    .candidates[].errors_clustered_by: text
+    .candidates[].fragments[].index: number
+    .candidates[].fragments[].kl.high: number
+    .candidates[].fragments[].kl.low: number
+    .candidates[].fragments[].kl.standard_error: number
+    .candidates[].fragments[].kl.value: number
+    .candidates[].fragments[].name: text
+    .candidates[].fragments[].not_finite: number
+    .candidates[].fragments[].perplexity.candidate.high: number
+    .candidates[].fragments[].perplexity.candidate.low: number
+    .candidates[].fragments[].perplexity.candidate.standard_error: number
+    .candidates[].fragments[].perplexity.candidate.value: number
+    .candidates[].fragments[].perplexity.ratio.high: number
+    .candidates[].fragments[].perplexity.ratio.low: number
+    .candidates[].fragments[].perplexity.ratio.standard_error: number
+    .candidates[].fragments[].perplexity.ratio.value: number
+    .candidates[].fragments[].perplexity.reference.high: number
+    .candidates[].fragments[].perplexity.reference.low: number
+    .candidates[].fragments[].perplexity.reference.standard_error: number
+    .candidates[].fragments[].perplexity.reference.value: number
+    .candidates[].fragments[].positions: number
+    .candidates[].fragments[].reverse_kl.high: number
+    .candidates[].fragments[].reverse_kl.low: number
+    .candidates[].fragments[].reverse_kl.standard_error: number
+    .candidates[].fragments[].reverse_kl.value: number
+    .candidates[].fragments[].top1_agreement.high: number
+    .candidates[].fragments[].top1_agreement.low: number
+    .candidates[].fragments[].top1_agreement.standard_error: number
+    .candidates[].fragments[].top1_agreement.value: number
+    .candidates[].js.max: number
+    .candidates[].js.mean.high: number
+    .candidates[].js.mean.low: number
+    .candidates[].js.mean.standard_error: number
+    .candidates[].js.mean.value: number
+    .candidates[].js.median: number
+    .candidates[].js.p90: number
+    .candidates[].js.p95: number
+    .candidates[].js.p99: number
+    .candidates[].js.p999: number
+    .candidates[].kl.max: number
+    .candidates[].kl.mean.high: number
+    .candidates[].kl.mean.low: number
+    .candidates[].kl.mean.standard_error: number
+    .candidates[].kl.mean.value: number
+    .candidates[].kl.median: number
+    .candidates[].kl.p90: number
+    .candidates[].kl.p95: number
+    .candidates[].kl.p99: number
+    .candidates[].kl.p999: number
+    .candidates[].model.bytes: number
+    .candidates[].model.compute: text
+    .candidates[].model.context_length: number
+    .candidates[].model.family: text
+    .candidates[].model.format: text
+    .candidates[].model.name: text
+    .candidates[].model.parameters: number
+    .candidates[].model.sha256: text
+    .candidates[].model.vocabulary: number
+    .candidates[].model.weights: text
+    .candidates[].not_finite: number
+    .candidates[].padding_mass_candidate: number
+    .candidates[].padding_mass_reference: number
+    .candidates[].perplexity.candidate.high: number
+    .candidates[].perplexity.candidate.low: number
+    .candidates[].perplexity.candidate.standard_error: number
+    .candidates[].perplexity.candidate.value: number
+    .candidates[].perplexity.ratio.high: number
+    .candidates[].perplexity.ratio.low: number
+    .candidates[].perplexity.ratio.standard_error: number
+    .candidates[].perplexity.ratio.value: number
+    .candidates[].perplexity.reference.high: number
+    .candidates[].perplexity.reference.low: number
+    .candidates[].perplexity.reference.standard_error: number
+    .candidates[].perplexity.reference.value: number
+    .candidates[].positions: number
+    .candidates[].reverse_kl.max: number
+    .candidates[].reverse_kl.mean.high: number
+    .candidates[].reverse_kl.mean.low: number
+    .candidates[].reverse_kl.mean.standard_error: number
+    .candidates[].reverse_kl.mean.value: number
+    .candidates[].reverse_kl.median: number
+    .candidates[].reverse_kl.p90: number
+    .candidates[].reverse_kl.p95: number
+    .candidates[].reverse_kl.p99: number
+    .candidates[].reverse_kl.p999: number
+    .candidates[].top10_overlap.high: number
+    .candidates[].top10_overlap.low: number
+    .candidates[].top10_overlap.standard_error: number
+    .candidates[].top10_overlap.value: number
+    .candidates[].top1_agreement.high: number
+    .candidates[].top1_agreement.low: number
+    .candidates[].top1_agreement.standard_error: number
+    .candidates[].top1_agreement.value: number
+    .candidates[].verdict.checks[].limit: number
+    .candidates[].verdict.checks[].meaning: text
+    .candidates[].verdict.checks[].metric: text
+    .candidates[].verdict.checks[].passed: true or false
+    .candidates[].verdict.checks[].value: number
+    .candidates[].verdict.not_finite: number
+    .candidates[].verdict.passed: true or false
+    .candidates[].warnings[]
+    .candidates[].worst[].context: text
+    .candidates[].worst[].kl: number
+    .candidates[].worst[].observed: text
+    .candidates[].worst[].observed_prob_candidate: number
+    .candidates[].worst[].observed_prob_reference: number
+    .candidates[].worst[].observed_rank_candidate: number
+    .candidates[].worst[].observed_rank_reference: number
+    .candidates[].worst[].position.fragment: text
+    .candidates[].worst[].position.row: number
+    .candidates[].worst[].position.window: number
+    .candidates[].worst[].reverse_kl: number
+    .candidates[].worst[].top1_candidate: text
+    .candidates[].worst[].top1_prob_candidate: number
+    .candidates[].worst[].top1_prob_reference: number
+    .candidates[].worst[].top1_reference: text
+    .protocol.context: number
+    .protocol.fragments: number
+    .protocol.name: text
+    .protocol.scored: text
+    .protocol.seed: null
+    .protocol.token_stream_sha256: text
+    .protocol.tokens: number
+    .protocol.windows: number
+    .protocol.windows_left_out: number
+    .reference.bytes: number
+    .reference.compute: text
+    .reference.context_length: number
+    .reference.family: text
+    .reference.format: text
+    .reference.name: text
+    .reference.parameters: number
+    .reference.sha256: text
+    .reference.vocabulary: number
+    .reference.weights: text
+    .run.complete: true or false
+    .run.elapsed_s: number
+    .run.isa: text
+    .run.metrics: number
+    .run.threads: number
+    .run.version: text
+    .schema: text
+    ");
     assert_eq!(result["schema"], "kld.compare/1");
     assert_eq!(result["reference"]["name"], "p.gguf");
     assert_eq!(result["candidates"][0]["verdict"]["passed"], true);
     let score = desk.json("score p.gguf --text text.txt --context 32");
-    insta::assert_snapshot!(shape(&score), @"");
+    insta::assert_snapshot!(shape(&score), @r"
+    .bits_per_byte.high: number
+    .bits_per_byte.low: number
+    .bits_per_byte.standard_error: number
+    .bits_per_byte.value: number
+    .bytes: number
+    .calibration.bins[].confidence: number
+    .calibration.bins[].from: number
+    .calibration.bins[].hit_rate: number
+    .calibration.bins[].positions: number
+    .calibration.bins[].to: number
+    .calibration.expected_calibration_error: number
+    .calibration.overconfidence.high: number
+    .calibration.overconfidence.low: number
+    .calibration.overconfidence.standard_error: number
+    .calibration.overconfidence.value: number
+    .cross_entropy.high: number
+    .cross_entropy.low: number
+    .cross_entropy.standard_error: number
+    .cross_entropy.value: number
+    .entropy.high: number
+    .entropy.low: number
+    .entropy.standard_error: number
+    .entropy.value: number
+    .errors_clustered_by: text
+    .fragments[].bits_per_byte.high: number
+    .fragments[].bits_per_byte.low: number
+    .fragments[].bits_per_byte.standard_error: number
+    .fragments[].bits_per_byte.value: number
+    .fragments[].bytes: number
+    .fragments[].cross_entropy.high: number
+    .fragments[].cross_entropy.low: number
+    .fragments[].cross_entropy.standard_error: number
+    .fragments[].cross_entropy.value: number
+    .fragments[].frequency.js: number
+    .fragments[].frequency.kl: number
+    .fragments[].frequency.over_predicted[].contribution: number
+    .fragments[].frequency.over_predicted[].count: number
+    .fragments[].frequency.over_predicted[].expected: number
+    .fragments[].frequency.over_predicted[].text: text
+    .fragments[].frequency.over_predicted[].token: number
+    .fragments[].frequency.reverse_kl: text
+    .fragments[].frequency.sampling_floor: number
+    .fragments[].frequency.under_predicted[].contribution: number
+    .fragments[].frequency.under_predicted[].count: number
+    .fragments[].frequency.under_predicted[].expected: number
+    .fragments[].frequency.under_predicted[].text: text
+    .fragments[].frequency.under_predicted[].token: number
+    .fragments[].index: number
+    .fragments[].name: text
+    .fragments[].not_finite: number
+    .fragments[].perplexity.high: number
+    .fragments[].perplexity.low: number
+    .fragments[].perplexity.standard_error: number
+    .fragments[].perplexity.value: number
+    .fragments[].positions: number
+    .frequency.js: number
+    .frequency.kl: number
+    .frequency.over_predicted[].contribution: number
+    .frequency.over_predicted[].count: number
+    .frequency.over_predicted[].expected: number
+    .frequency.over_predicted[].text: text
+    .frequency.over_predicted[].token: number
+    .frequency.reverse_kl: text
+    .frequency.sampling_floor: number
+    .frequency.under_predicted[].contribution: number
+    .frequency.under_predicted[].count: number
+    .frequency.under_predicted[].expected: number
+    .frequency.under_predicted[].text: text
+    .frequency.under_predicted[].token: number
+    .model.bytes: number
+    .model.compute: text
+    .model.context_length: number
+    .model.family: text
+    .model.format: text
+    .model.name: text
+    .model.parameters: number
+    .model.sha256: text
+    .model.vocabulary: number
+    .model.weights: text
+    .not_finite: number
+    .perplexity.high: number
+    .perplexity.low: number
+    .perplexity.standard_error: number
+    .perplexity.value: number
+    .positions: number
+    .protocol.context: number
+    .protocol.fragments: number
+    .protocol.name: text
+    .protocol.scored: text
+    .protocol.seed: null
+    .protocol.token_stream_sha256: text
+    .protocol.tokens: number
+    .protocol.windows: number
+    .protocol.windows_left_out: number
+    .run.complete: true or false
+    .run.elapsed_s: number
+    .run.isa: text
+    .run.metrics: number
+    .run.threads: number
+    .run.version: text
+    .schema: text
+    .top1_hit_rate.high: number
+    .top1_hit_rate.low: number
+    .top1_hit_rate.standard_error: number
+    .top1_hit_rate.value: number
+    .warnings[]
+    ");
     assert_eq!(score["schema"], "kld.score/1");
 }
 
@@ -349,8 +675,53 @@ fn every_kernel_can_be_forced_and_agrees() {
 #[test]
 fn score_and_info_say_what_there_is() {
     let desk = Desk::new();
-    insta::assert_snapshot!(desk.printed("info p.gguf"), @"");
-    insta::assert_snapshot!(desk.printed("score p.gguf --text text.txt --context 32"), @"");
+    insta::assert_snapshot!(desk.printed("info p.gguf"), @r"
+    p.gguf
+        format      gguf, 77.5 kB, sha256 cf2f08d75906521000160d290ce6eefa144437d6cf16d320b535f68d0efe73ff
+        family      llama, 18 592 parameters
+        shape       2 layers of 32, 4 heads of 8 (2 for keys and values), MLP of 48
+        context     64 tokens
+        head        96 columns, tied to the embedding
+        stored as   F32 (20 tensors, 74.4 kB)
+        tokenizer   BPE, byte-level from GGUF, gpt2, gpt-2, 96 tokens, 0 of them special
+                    BOS none; EOS none; chat template: no
+    ");
+    insta::assert_snapshot!(desk.printed("score p.gguf --text text.txt --context 32"), @r#"
+    model  p.gguf  llama 18.6 k, F32, 77.5 kB, f32 on dequantized weights
+    text   1 fragment, 6 windows of 32 tokens, scored: all, protocol kld
+        cross-entropy     5.25 ± 0.12 nats per token
+        perplexity        190 ± 23
+        bits per byte     7.167 ± 0.090
+        entropy           3.961 ± 0.033 nats per token
+        top-1 hit rate    0.00 %
+        positions         177 (187 bytes), errors clustered by window
+      token frequencies of the text (P) against what the model expected (Q)
+        KL(P‖Q) 1.68 nats, of which 0.302 would remain if the text were drawn from the model; JS 0.395 nats
+        under-predicted  in text  expected  part of KL
+        ␣                     28      1.32       0.333
+        o                     16      2.18       0.102
+        ␣t                    10     0.747      0.0943
+        e                     16      2.96      0.0790
+        s                     12      1.67      0.0754
+        a                     10      1.22      0.0692
+        r                     10      1.95      0.0469
+        f                      5     0.584      0.0357
+        over-predicted  in text  expected  part of KL
+        \n                    0      5.45      0.0308
+        "                     0      3.43      0.0194
+        0                     0      3.33      0.0188
+        /                     0      3.22      0.0182
+        }                     0      3.13      0.0177
+        H                     0      3.10      0.0175
+        @                     0      2.95      0.0167
+        !                     0      2.86      0.0162
+      calibration: expected error 9.6 %, overconfidence 9.64 ± 0.78 %
+        confidence  positions    mean  hit rate
+        0 – 0.1           125   7.4 %     0.0 %
+        0.1 – 0.2          47  13.9 %     0.0 %
+        0.2 – 0.3           4  21.1 %     0.0 %
+        0.3 – 0.4           1  39.3 %     0.0 %
+    "#);
     assert!(
         desk.printed("info p.gguf --tensors")
             .contains("blk.1.ffn_down.weight")
