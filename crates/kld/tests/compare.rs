@@ -148,325 +148,79 @@ fn the_json_has_what_its_page_says() {
     let result =
         desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
     insta::assert_snapshot!(shape(&result), @r"
-    .candidates[].by_confidence[].from: number
-    .candidates[].by_confidence[].kl.high: number
-    .candidates[].by_confidence[].kl.low: number
-    .candidates[].by_confidence[].kl.standard_error: number
-    .candidates[].by_confidence[].kl.value: number
-    .candidates[].by_confidence[].positions: number
-    .candidates[].by_confidence[].share_of_kl: number
-    .candidates[].by_confidence[].to: number
-    .candidates[].by_confidence[].top1_agreement.high: number
-    .candidates[].by_confidence[].top1_agreement.low: number
-    .candidates[].by_confidence[].top1_agreement.standard_error: number
-    .candidates[].by_confidence[].top1_agreement.value: number
-    .candidates[].by_position[].from: number
-    .candidates[].by_position[].kl.high: number
-    .candidates[].by_position[].kl.low: number
-    .candidates[].by_position[].kl.standard_error: number
-    .candidates[].by_position[].kl.value: number
-    .candidates[].by_position[].positions: number
-    .candidates[].by_position[].share_of_kl: number
-    .candidates[].by_position[].to: number
-    .candidates[].by_position[].top1_agreement.high: number
-    .candidates[].by_position[].top1_agreement.low: number
-    .candidates[].by_position[].top1_agreement.standard_error: number
-    .candidates[].by_position[].top1_agreement.value: number
-    .candidates[].clusters: number
-    .candidates[].delta_p.mean.high: number
-    .candidates[].delta_p.mean.low: number
-    .candidates[].delta_p.mean.standard_error: number
-    .candidates[].delta_p.mean.value: number
-    .candidates[].delta_p.rms.high: number
-    .candidates[].delta_p.rms.low: number
-    .candidates[].delta_p.rms.standard_error: number
-    .candidates[].delta_p.rms.value: number
-    .candidates[].entropy_candidate.high: number
-    .candidates[].entropy_candidate.low: number
-    .candidates[].entropy_candidate.standard_error: number
-    .candidates[].entropy_candidate.value: number
-    .candidates[].entropy_reference.high: number
-    .candidates[].entropy_reference.low: number
-    .candidates[].entropy_reference.standard_error: number
-    .candidates[].entropy_reference.value: number
-    .candidates[].errors_clustered_by: text
-    .candidates[].fragments[].index: number
-    .candidates[].fragments[].kl.high: number
-    .candidates[].fragments[].kl.low: number
-    .candidates[].fragments[].kl.standard_error: number
-    .candidates[].fragments[].kl.value: number
-    .candidates[].fragments[].name: text
-    .candidates[].fragments[].not_finite: number
-    .candidates[].fragments[].perplexity.candidate.high: number
-    .candidates[].fragments[].perplexity.candidate.low: number
-    .candidates[].fragments[].perplexity.candidate.standard_error: number
-    .candidates[].fragments[].perplexity.candidate.value: number
-    .candidates[].fragments[].perplexity.ratio.high: number
-    .candidates[].fragments[].perplexity.ratio.low: number
-    .candidates[].fragments[].perplexity.ratio.standard_error: number
-    .candidates[].fragments[].perplexity.ratio.value: number
-    .candidates[].fragments[].perplexity.reference.high: number
-    .candidates[].fragments[].perplexity.reference.low: number
-    .candidates[].fragments[].perplexity.reference.standard_error: number
-    .candidates[].fragments[].perplexity.reference.value: number
-    .candidates[].fragments[].positions: number
-    .candidates[].fragments[].reverse_kl.high: number
-    .candidates[].fragments[].reverse_kl.low: number
-    .candidates[].fragments[].reverse_kl.standard_error: number
-    .candidates[].fragments[].reverse_kl.value: number
-    .candidates[].fragments[].top1_agreement.high: number
-    .candidates[].fragments[].top1_agreement.low: number
-    .candidates[].fragments[].top1_agreement.standard_error: number
-    .candidates[].fragments[].top1_agreement.value: number
-    .candidates[].js.max: number
-    .candidates[].js.mean.high: number
-    .candidates[].js.mean.low: number
-    .candidates[].js.mean.standard_error: number
-    .candidates[].js.mean.value: number
-    .candidates[].js.median: number
-    .candidates[].js.p90: number
-    .candidates[].js.p95: number
-    .candidates[].js.p99: number
-    .candidates[].js.p999: number
-    .candidates[].kl.max: number
-    .candidates[].kl.mean.high: number
-    .candidates[].kl.mean.low: number
-    .candidates[].kl.mean.standard_error: number
-    .candidates[].kl.mean.value: number
-    .candidates[].kl.median: number
-    .candidates[].kl.p90: number
-    .candidates[].kl.p95: number
-    .candidates[].kl.p99: number
-    .candidates[].kl.p999: number
-    .candidates[].model.bytes: number
-    .candidates[].model.compute: text
-    .candidates[].model.context_length: number
-    .candidates[].model.family: text
-    .candidates[].model.format: text
-    .candidates[].model.name: text
-    .candidates[].model.parameters: number
-    .candidates[].model.sha256: text
-    .candidates[].model.vocabulary: number
-    .candidates[].model.weights: text
-    .candidates[].not_finite: number
-    .candidates[].padding_mass_candidate: number
-    .candidates[].padding_mass_reference: number
-    .candidates[].perplexity.candidate.high: number
-    .candidates[].perplexity.candidate.low: number
-    .candidates[].perplexity.candidate.standard_error: number
-    .candidates[].perplexity.candidate.value: number
-    .candidates[].perplexity.ratio.high: number
-    .candidates[].perplexity.ratio.low: number
-    .candidates[].perplexity.ratio.standard_error: number
-    .candidates[].perplexity.ratio.value: number
-    .candidates[].perplexity.reference.high: number
-    .candidates[].perplexity.reference.low: number
-    .candidates[].perplexity.reference.standard_error: number
-    .candidates[].perplexity.reference.value: number
-    .candidates[].positions: number
-    .candidates[].reverse_kl.max: number
-    .candidates[].reverse_kl.mean.high: number
-    .candidates[].reverse_kl.mean.low: number
-    .candidates[].reverse_kl.mean.standard_error: number
-    .candidates[].reverse_kl.mean.value: number
-    .candidates[].reverse_kl.median: number
-    .candidates[].reverse_kl.p90: number
-    .candidates[].reverse_kl.p95: number
-    .candidates[].reverse_kl.p99: number
-    .candidates[].reverse_kl.p999: number
-    .candidates[].top10_overlap.high: number
-    .candidates[].top10_overlap.low: number
-    .candidates[].top10_overlap.standard_error: number
-    .candidates[].top10_overlap.value: number
-    .candidates[].top1_agreement.high: number
-    .candidates[].top1_agreement.low: number
-    .candidates[].top1_agreement.standard_error: number
-    .candidates[].top1_agreement.value: number
-    .candidates[].verdict.checks[].limit: number
-    .candidates[].verdict.checks[].meaning: text
-    .candidates[].verdict.checks[].metric: text
-    .candidates[].verdict.checks[].passed: true or false
-    .candidates[].verdict.checks[].value: number
-    .candidates[].verdict.not_finite: number
-    .candidates[].verdict.passed: true or false
-    .candidates[].warnings[]
-    .candidates[].worst[].context: text
-    .candidates[].worst[].kl: number
-    .candidates[].worst[].observed: text
-    .candidates[].worst[].observed_prob_candidate: number
-    .candidates[].worst[].observed_prob_reference: number
-    .candidates[].worst[].observed_rank_candidate: number
-    .candidates[].worst[].observed_rank_reference: number
-    .candidates[].worst[].position.fragment: text
-    .candidates[].worst[].position.row: number
-    .candidates[].worst[].position.window: number
-    .candidates[].worst[].reverse_kl: number
-    .candidates[].worst[].top1_candidate: text
-    .candidates[].worst[].top1_prob_candidate: number
-    .candidates[].worst[].top1_prob_reference: number
-    .candidates[].worst[].top1_reference: text
-    .protocol.context: number
-    .protocol.fragments: number
-    .protocol.name: text
-    .protocol.scored: text
-    .protocol.seed: null
-    .protocol.token_stream_sha256: text
-    .protocol.tokens: number
-    .protocol.windows: number
-    .protocol.windows_left_out: number
-    .reference.bytes: number
-    .reference.compute: text
-    .reference.context_length: number
-    .reference.family: text
-    .reference.format: text
-    .reference.name: text
-    .reference.parameters: number
-    .reference.sha256: text
-    .reference.vocabulary: number
-    .reference.weights: text
-    .run.complete: true or false
-    .run.elapsed_s: number
-    .run.isa: text
-    .run.metrics: number
-    .run.threads: number
-    .run.version: text
-    .schema: text
+     candidates protocol reference run schema
+    .candidates[] by_confidence by_position clusters delta_p entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
+    .candidates[].by_confidence[] from kl± positions share_of_kl to top1_agreement±
+    .candidates[].by_position[] from kl± positions share_of_kl to top1_agreement±
+    .candidates[].delta_p mean± rms±
+    .candidates[].fragments[] index kl± name not_finite perplexity positions reverse_kl± top1_agreement±
+    .candidates[].fragments[].perplexity candidate± ratio± reference±
+    .candidates[].js max mean± median p90 p95 p99 p999
+    .candidates[].kl max mean± median p90 p95 p99 p999
+    .candidates[].model bytes compute context_length family format name parameters sha256 vocabulary weights
+    .candidates[].perplexity candidate± ratio± reference±
+    .candidates[].reverse_kl max mean± median p90 p95 p99 p999
+    .candidates[].verdict checks not_finite passed
+    .candidates[].verdict.checks[] limit meaning metric passed value
+    .candidates[].worst[] context kl observed observed_prob_candidate observed_prob_reference observed_rank_candidate observed_rank_reference position reverse_kl top1_candidate top1_prob_candidate top1_prob_reference top1_reference
+    .candidates[].worst[].position fragment row window
+    .protocol context fragments name scored seed token_stream_sha256 tokens windows windows_left_out
+    .reference bytes compute context_length family format name parameters sha256 vocabulary weights
+    .run complete elapsed_s isa metrics threads version
     ");
     assert_eq!(result["schema"], "kld.compare/1");
     assert_eq!(result["reference"]["name"], "p.gguf");
     assert_eq!(result["candidates"][0]["verdict"]["passed"], true);
     let score = desk.json("score p.gguf --text text.txt --context 32");
     insta::assert_snapshot!(shape(&score), @r"
-    .bits_per_byte.high: number
-    .bits_per_byte.low: number
-    .bits_per_byte.standard_error: number
-    .bits_per_byte.value: number
-    .bytes: number
-    .calibration.bins[].confidence: number
-    .calibration.bins[].from: number
-    .calibration.bins[].hit_rate: number
-    .calibration.bins[].positions: number
-    .calibration.bins[].to: number
-    .calibration.expected_calibration_error: number
-    .calibration.overconfidence.high: number
-    .calibration.overconfidence.low: number
-    .calibration.overconfidence.standard_error: number
-    .calibration.overconfidence.value: number
-    .cross_entropy.high: number
-    .cross_entropy.low: number
-    .cross_entropy.standard_error: number
-    .cross_entropy.value: number
-    .entropy.high: number
-    .entropy.low: number
-    .entropy.standard_error: number
-    .entropy.value: number
-    .errors_clustered_by: text
-    .fragments[].bits_per_byte.high: number
-    .fragments[].bits_per_byte.low: number
-    .fragments[].bits_per_byte.standard_error: number
-    .fragments[].bits_per_byte.value: number
-    .fragments[].bytes: number
-    .fragments[].cross_entropy.high: number
-    .fragments[].cross_entropy.low: number
-    .fragments[].cross_entropy.standard_error: number
-    .fragments[].cross_entropy.value: number
-    .fragments[].frequency.js: number
-    .fragments[].frequency.kl: number
-    .fragments[].frequency.over_predicted[].contribution: number
-    .fragments[].frequency.over_predicted[].count: number
-    .fragments[].frequency.over_predicted[].expected: number
-    .fragments[].frequency.over_predicted[].text: text
-    .fragments[].frequency.over_predicted[].token: number
-    .fragments[].frequency.reverse_kl: text
-    .fragments[].frequency.sampling_floor: number
-    .fragments[].frequency.under_predicted[].contribution: number
-    .fragments[].frequency.under_predicted[].count: number
-    .fragments[].frequency.under_predicted[].expected: number
-    .fragments[].frequency.under_predicted[].text: text
-    .fragments[].frequency.under_predicted[].token: number
-    .fragments[].index: number
-    .fragments[].name: text
-    .fragments[].not_finite: number
-    .fragments[].perplexity.high: number
-    .fragments[].perplexity.low: number
-    .fragments[].perplexity.standard_error: number
-    .fragments[].perplexity.value: number
-    .fragments[].positions: number
-    .frequency.js: number
-    .frequency.kl: number
-    .frequency.over_predicted[].contribution: number
-    .frequency.over_predicted[].count: number
-    .frequency.over_predicted[].expected: number
-    .frequency.over_predicted[].text: text
-    .frequency.over_predicted[].token: number
-    .frequency.reverse_kl: text
-    .frequency.sampling_floor: number
-    .frequency.under_predicted[].contribution: number
-    .frequency.under_predicted[].count: number
-    .frequency.under_predicted[].expected: number
-    .frequency.under_predicted[].text: text
-    .frequency.under_predicted[].token: number
-    .model.bytes: number
-    .model.compute: text
-    .model.context_length: number
-    .model.family: text
-    .model.format: text
-    .model.name: text
-    .model.parameters: number
-    .model.sha256: text
-    .model.vocabulary: number
-    .model.weights: text
-    .not_finite: number
-    .perplexity.high: number
-    .perplexity.low: number
-    .perplexity.standard_error: number
-    .perplexity.value: number
-    .positions: number
-    .protocol.context: number
-    .protocol.fragments: number
-    .protocol.name: text
-    .protocol.scored: text
-    .protocol.seed: null
-    .protocol.token_stream_sha256: text
-    .protocol.tokens: number
-    .protocol.windows: number
-    .protocol.windows_left_out: number
-    .run.complete: true or false
-    .run.elapsed_s: number
-    .run.isa: text
-    .run.metrics: number
-    .run.threads: number
-    .run.version: text
-    .schema: text
-    .top1_hit_rate.high: number
-    .top1_hit_rate.low: number
-    .top1_hit_rate.standard_error: number
-    .top1_hit_rate.value: number
-    .warnings[]
+     bits_per_byte± bytes calibration cross_entropy± entropy± errors_clustered_by fragments frequency model not_finite perplexity± positions protocol run schema top1_hit_rate± warnings
+    .calibration bins expected_calibration_error overconfidence±
+    .calibration.bins[] confidence from hit_rate positions to
+    .fragments[] bits_per_byte± bytes cross_entropy± frequency index name not_finite perplexity± positions
+    .fragments[].frequency js kl over_predicted reverse_kl sampling_floor under_predicted
+    .fragments[].frequency.over_predicted[] contribution count expected text token
+    .fragments[].frequency.under_predicted[] contribution count expected text token
+    .frequency js kl over_predicted reverse_kl sampling_floor under_predicted
+    .frequency.over_predicted[] contribution count expected text token
+    .frequency.under_predicted[] contribution count expected text token
+    .model bytes compute context_length family format name parameters sha256 vocabulary weights
+    .protocol context fragments name scored seed token_stream_sha256 tokens windows windows_left_out
+    .run complete elapsed_s isa metrics threads version
     ");
     assert_eq!(score["schema"], "kld.score/1");
 }
 
-/// The names and kinds of all fields; of a list, those of its first entry.
+/// The names of all fields, a line for every object; of a list, those of its first entry. An estimate is shown as `name±`.
 fn shape(value: &Value) -> String {
-    fn write(value: &Value, path: &str, lines: &mut Vec<String>) {
-        match value {
-            Value::Object(fields) => fields
-                .iter()
-                .for_each(|(name, v)| write(v, &format!("{path}.{name}"), lines)),
-            Value::Array(entries) => match entries.first() {
-                Some(first) => write(first, &format!("{path}[]"), lines),
-                None => lines.push(format!("{path}[]")),
-            },
-            Value::Null => lines.push(format!("{path}: null")),
-            Value::Bool(_) => lines.push(format!("{path}: true or false")),
-            Value::Number(_) => lines.push(format!("{path}: number")),
-            Value::String(_) => lines.push(format!("{path}: text")),
+    let mut lines = Vec::new();
+    list_fields(value, "", &mut lines);
+    lines.join("\n")
+}
+
+fn list_fields(value: &Value, path: &str, lines: &mut Vec<String>) {
+    let Value::Object(fields) = value else { return };
+    let is_estimate = |v: &Value| v.get("standard_error").is_some();
+    let show = |(name, v): (&String, &Value)| {
+        if is_estimate(v) {
+            format!("{name}±")
+        } else {
+            name.clone()
+        }
+    };
+    lines.push(format!(
+        "{path} {}",
+        fields.iter().map(show).collect::<Vec<_>>().join(" ")
+    ));
+    for (name, v) in fields.iter().filter(|(_, v)| !is_estimate(v)) {
+        match v {
+            Value::Array(entries) => list_fields(
+                entries.first().unwrap_or(&Value::Null),
+                &format!("{path}.{name}[]"),
+                lines,
+            ),
+            other => list_fields(other, &format!("{path}.{name}"), lines),
         }
     }
-    let mut lines = Vec::new();
-    write(value, "", &mut lines);
-    lines.join("\n")
 }
 
 #[test]
