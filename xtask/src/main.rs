@@ -75,6 +75,19 @@ fn test() -> Result<()> {
     ];
     run(cargo_command(&targets).env(smollm2::VARIABLE, &model))?;
     cargo(&["test", "--release", "--workspace", "--doc"])?;
+    let tiny = "golden/models/llama/model.gguf";
+    cargo(&[
+        "run",
+        "--release",
+        "--package",
+        "kld-eval",
+        "--example",
+        "compare",
+        "--",
+        tiny,
+        tiny,
+        "README.md",
+    ])?;
     run(
         cargo_command(&["doc", "--release", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings"),

@@ -15,7 +15,7 @@ use kld_core::{
 use crate::{
     Exporter, Terminal,
     format::{bytes, count, parameters, percent, plus_minus, share, shortened, significant},
-    table::{bar, layout},
+    table::{and_more, bar, layout},
 };
 
 /// Fragments and worst tokens shown; the JSON has them all.
@@ -182,12 +182,7 @@ impl Terminal {
                 significant(f.perplexity.candidate.value),
             ]
         }));
-        let more = fragments.len().saturating_sub(SHOWN);
-        let more = if more > 0 {
-            format!("    … and {} more with less\n", count(more as u64))
-        } else {
-            String::new()
-        };
+        let more = and_more(fragments.len(), SHOWN);
         format!(
             "  by fragment, largest KL first\n{}{more}",
             layout("    ", &rows)

@@ -12,7 +12,7 @@ use crate::{
     Exporter, Terminal,
     compare::{model, protocol},
     format::{count, percent, plus_minus, share, shortened, significant},
-    table::{bar, layout},
+    table::{and_more, bar, layout},
 };
 
 /// Fragments and tokens shown; the JSON has them all.
@@ -132,12 +132,7 @@ impl Terminal {
                 ),
             ]
         }));
-        let more = fragments.len().saturating_sub(SHOWN);
-        let more = if more > 0 {
-            format!("    … and {} more with less\n", count(more as u64))
-        } else {
-            String::new()
-        };
+        let more = and_more(fragments.len(), SHOWN);
         format!(
             "  by fragment, largest cross-entropy first\n{}{more}",
             layout("    ", &rows)

@@ -1,5 +1,7 @@
 //! Columns that line up.
 
+use crate::format::count;
+
 /// Lays out rows of cells: the first column to the left, all others to the right, two spaces between columns, each line
 /// begun with `indent`. Rows may have fewer cells than the widest one.
 pub(crate) fn layout(indent: &str, rows: &[Vec<String>]) -> String {
@@ -26,6 +28,14 @@ pub(crate) fn layout(indent: &str, rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The line after the first `shown` rows of a ranking of `all`; nothing where all are shown.
+pub(crate) fn and_more(all: usize, shown: usize) -> String {
+    match all.saturating_sub(shown) {
+        0 => String::new(),
+        more => format!("    … and {} more with less\n", count(more as u64)),
+    }
 }
 
 /// A bar of at most `width` characters for a share of 1, in eighths of a character.
