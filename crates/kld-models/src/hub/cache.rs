@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use serde::Deserialize;
@@ -97,14 +98,12 @@ impl Cache {
         let target = PathBuf::from(up)
             .join("blobs")
             .join(blob.file_name().unwrap_or_default());
-        // A link that leads nowhere, left from a blob that was deleted.
-        let _ = fs::remove_file(&path);
-        match symbolic_link(&target, &path) {
-            // Somebody else has linked it meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(_) => copy(blob, &path).map_err(|source| HubError::Io { path, source }),
-            Ok(()) => Ok(()),
-        }
+        // Made aside and renamed: whoever else links the same file now, or reads it, always finds one of the two.
+        let draft = draft_of(&path);
+        let placed = symbolic_link(&target, &draft).or_else(|_| fs::copy(blob, &draft).map(drop));
+        placed
+            .and_then(|()| fs::rename(&draft, &path))
+            .map_err(|source| HubError::Io { path, source })
     }
 
     /// Remembers the commit that a branch or tag means.
@@ -116,7 +115,7 @@ impl Cache {
         if let Some(folder) = path.parent() {
             made(folder)?;
         }
-        let draft = path.with_extension("new");
+        let draft = draft_of(&path);
         let written = fs::write(&draft, commit).and_then(|()| fs::rename(&draft, &path));
         written.map_err(|source| HubError::Io { path, source })
     }
@@ -206,10 +205,11 @@ fn made(folder: &Path) -> Result<(), HubError> {
     })
 }
 
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let draft = to.with_extension("new");
-    fs::copy(from, &draft)?;
-    fs::rename(&draft, to)
+/// A name beside `path` that no other thread or process uses.
+fn draft_of(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("{}-{number}.new", std::process::id()))
 }
 
 #[cfg(unix)]
