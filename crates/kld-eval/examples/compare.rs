@@ -27,7 +27,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     };
     let (reference, candidate) = (open(reference)?, open(candidate)?);
 
-    let fragments = read_fragments(&[text.clone()], "text")?;
+    let fragments = read_fragments(std::slice::from_ref(text), "text")?;
     let cut = Cut {
         context: 64,
         ..Cut::default()
