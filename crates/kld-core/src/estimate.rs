@@ -12,6 +12,8 @@
 //! assert_eq!(mean.value, 2.0); // Σ/n over all, never a mean of means (which would be 2.5)
 //! ```
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
@@ -41,6 +43,67 @@ pub struct Cluster {
     pub sum: f64,
 }
 
+/// What one window adds to a mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Window {
+    /// The fragment that it is cut from.
+    pub fragment: u32,
+    /// Its weight and sum.
+    pub cluster: Cluster,
+}
+
+/// Fewer effective fragments than this are too few for their spread alone to be believed.
+pub const FEW_FRAGMENTS: f64 = 10.0;
+
+/// What errors are clustered by: fragments where there are several, else windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterUnit {
+    /// Fragments of the text.
+    Fragment,
+    /// Windows of the only fragment.
+    Window,
+}
+
+impl ClusterUnit {
+    /// What these windows are clustered by; those without weight do not count.
+    #[must_use]
+    pub fn of(windows: &[Window]) -> Self {
+        let mut fragments = windows
+            .iter()
+            .filter(|w| w.cluster.weight > 0.0)
+            .map(|w| w.fragment);
+        let first = fragments.next();
+        if fragments.any(|f| Some(f) != first) {
+            ClusterUnit::Fragment
+        } else {
+            ClusterUnit::Window
+        }
+    }
+
+    /// Number of clusters with weight, and the effective number: (Σ W)² / Σ W², as many clusters of equal size say as much.
+    #[must_use]
+    pub fn count(self, windows: &[Window]) -> (usize, f64) {
+        let clusters = match self {
+            ClusterUnit::Fragment => by_fragment(windows),
+            ClusterUnit::Window => windows.iter().map(|w| w.cluster).collect(),
+        };
+        (
+            clusters.iter().filter(|c| c.weight > 0.0).count(),
+            effective(&clusters),
+        )
+    }
+
+    /// The unit's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ClusterUnit::Fragment => "fragment",
+            ClusterUnit::Window => "window",
+        }
+    }
+}
+
 impl Estimate {
     /// A value whose error is not known.
     #[must_use]
@@ -55,13 +118,13 @@ impl Estimate {
 
     /// Σ sums / Σ weights over all clusters, with cluster-robust error. Clusters without weight do not count as clusters.
     ///
-    /// Without any weight the mean is 0 with no error: callers show the count beside it.
+    /// Without any weight there is no mean: the value is NaN, `null` in JSON.
     #[must_use]
     pub fn clustered(clusters: &[Cluster]) -> Self {
         let filled = || clusters.iter().filter(|c| c.weight > 0.0);
         let groups = filled().count() as f64;
         if groups == 0.0 {
-            return Self::bare(0.0);
+            return Self::bare(f64::NAN);
         }
         let weight: f64 = filled().map(|c| c.weight).sum();
         let mean = filled().map(|c| c.sum).sum::<f64>() / weight;
@@ -79,6 +142,49 @@ impl Estimate {
         }
     }
 
+    /// The same from windows: clustered by fragment where several fragments have weight, else by window.
+    ///
+    /// Where there are few fragments, or a few large ones outweigh all others, their spread says little: two of very unequal size
+    /// would give an error near 0. So with fewer than [`FEW_FRAGMENTS`] *effective* fragments, (Σ W)² / Σ W², the error is the larger
+    /// of the one by fragment and the one by window, and the interval the wider one.
+    #[must_use]
+    pub fn over_windows(windows: &[Window]) -> Self {
+        let by_window = Self::clustered(&windows.iter().map(|w| w.cluster).collect::<Vec<_>>());
+        if ClusterUnit::of(windows) == ClusterUnit::Window {
+            return by_window;
+        }
+        let fragments = by_fragment(windows);
+        let by_fragment = Self::clustered(&fragments);
+        if effective(&fragments) >= FEW_FRAGMENTS {
+            return by_fragment;
+        }
+        by_fragment.widened_to(&by_window)
+    }
+
+    /// The same with the interval's ends kept where the quantity can be, e.g. a divergence at 0 or above.
+    #[must_use]
+    pub fn within(self, lowest: f64, highest: f64) -> Self {
+        Self {
+            low: self.low.map(|v| v.max(lowest)),
+            high: self.high.map(|v| v.min(highest)),
+            ..self
+        }
+    }
+
+    /// The same value with the larger error and the wider interval of both.
+    fn widened_to(self, other: &Self) -> Self {
+        let wider = |a: Option<f64>, b: Option<f64>, pick: fn(f64, f64) -> f64| match (a, b) {
+            (Some(a), Some(b)) => Some(pick(a, b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            value: self.value,
+            standard_error: wider(self.standard_error, other.standard_error, f64::max),
+            low: wider(self.low, other.low, f64::min),
+            high: wider(self.high, other.high, f64::max),
+        }
+    }
+
     /// The estimate of a smooth function of this one, by the delta method: the error is scaled by |f′|, the interval's
     /// ends are mapped, which keeps them where the function can be (a perplexity's interval stays positive).
     #[must_use]
@@ -91,6 +197,28 @@ impl Estimate {
             low,
             high,
         }
+    }
+}
+
+/// The windows of each fragment as one cluster.
+fn by_fragment(windows: &[Window]) -> Vec<Cluster> {
+    let mut fragments: BTreeMap<u32, Cluster> = BTreeMap::new();
+    for window in windows {
+        let fragment = fragments.entry(window.fragment).or_default();
+        fragment.weight += window.cluster.weight;
+        fragment.sum += window.cluster.sum;
+    }
+    fragments.into_values().collect()
+}
+
+/// The number of clusters of equal weight that say as much as these.
+fn effective(clusters: &[Cluster]) -> f64 {
+    let weight: f64 = clusters.iter().map(|c| c.weight).sum();
+    let squares: f64 = clusters.iter().map(|c| c.weight * c.weight).sum();
+    if squares > 0.0 {
+        weight * weight / squares
+    } else {
+        0.0
     }
 }
 
@@ -153,5 +281,81 @@ mod tests {
     fn an_infinite_mean_has_no_interval() {
         let mean = Estimate::clustered(&clusters(&[&[f64::INFINITY], &[1.0]]));
         assert_eq!(mean, Estimate::bare(f64::INFINITY));
+    }
+
+    fn windows(of: &[(u32, &[f64])]) -> Vec<Window> {
+        let window = |(fragment, v): &(u32, &[f64])| Window {
+            fragment: *fragment,
+            cluster: Cluster {
+                weight: v.len() as f64,
+                sum: v.iter().sum(),
+            },
+        };
+        of.iter().map(window).collect()
+    }
+
+    #[test]
+    fn many_fragments_are_the_clusters_and_their_windows_are_not() {
+        // Twelve fragments of two equal windows each: by window the error would be smaller by about √2.
+        let values: Vec<[f64; 1]> = (0..12).map(|f| [f64::from(f * f)]).collect();
+        let twice: Vec<(u32, &[f64])> = (0..24)
+            .map(|i| (i / 2, &values[i as usize / 2][..]))
+            .collect();
+        let once: Vec<&[f64]> = values.iter().map(|v| &v[..]).collect();
+        let (by_fragment, plain) = (
+            Estimate::over_windows(&windows(&twice)),
+            Estimate::clustered(&clusters(&once)),
+        );
+        assert!(
+            (by_fragment.standard_error.unwrap() / plain.standard_error.unwrap() - 1.0).abs()
+                < 1e-12
+        );
+        assert_eq!(
+            ClusterUnit::of(&windows(&twice)).count(&windows(&twice)),
+            (12, 12.0)
+        );
+    }
+
+    #[test]
+    fn a_second_tiny_fragment_does_not_shrink_the_error() {
+        let long = [[1.0, 3.0], [2.0, 6.0], [0.0, 4.0], [5.0, 1.0]];
+        let alone: Vec<(u32, &[f64])> = long.iter().map(|v| (0, &v[..])).collect();
+        let mut with_tiny = alone.clone();
+        with_tiny.push((1, &[2.5]));
+        let (alone, with_tiny) = (
+            Estimate::over_windows(&windows(&alone)),
+            Estimate::over_windows(&windows(&with_tiny)),
+        );
+        assert!(with_tiny.standard_error.unwrap() > 0.8 * alone.standard_error.unwrap());
+    }
+
+    #[test]
+    fn one_fragment_that_outweighs_many_small_ones_is_not_hidden_among_them() {
+        // Thirty tiny fragments beside one large one are one effective fragment, not thirty-one.
+        let long: Vec<[f64; 8]> = (0..20).map(|i| [f64::from(i % 5); 8]).collect();
+        let mut of: Vec<(u32, &[f64])> = long.iter().map(|v| (0, &v[..])).collect();
+        let alone = Estimate::over_windows(&windows(&of))
+            .standard_error
+            .unwrap();
+        of.extend((1..31).map(|f| (f, &[2.0][..])));
+        assert!(ClusterUnit::Fragment.count(&windows(&of)).1 < 1.5);
+        assert!(
+            Estimate::over_windows(&windows(&of))
+                .standard_error
+                .unwrap()
+                > 0.7 * alone
+        );
+    }
+
+    #[test]
+    fn nothing_measured_has_no_mean() {
+        assert!(Estimate::clustered(&[]).value.is_nan());
+    }
+
+    #[test]
+    fn one_fragment_is_clustered_by_its_windows() {
+        let of: Vec<(u32, &[f64])> = vec![(7, &[1.0, 2.0]), (7, &[4.0]), (8, &[])];
+        let plain = Estimate::clustered(&clusters(&[&[1.0, 2.0], &[4.0]]));
+        assert_eq!(Estimate::over_windows(&windows(&of)), plain);
     }
 }

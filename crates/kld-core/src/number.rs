@@ -1,4 +1,5 @@
-//! Numbers in JSON: finite as numbers, +∞ as the string `"inf"`, −∞ as `"-inf"`, never `null` for a value that exists.
+//! Numbers in JSON: finite as numbers, +∞ as the string `"inf"`, −∞ as `"-inf"`; NaN, which here means "nothing was measured", as
+//! `null`.
 //!
 //! For use with serde: `#[serde(with = "kld_core::number")]` on `f64` fields, `kld_core::number::option` on `Option<f64>`.
 
@@ -27,14 +28,14 @@ impl Written {
     }
 }
 
-/// Writes a number that is not NaN.
+/// Writes a number.
 ///
 /// # Errors
 ///
-/// If the value is NaN, which no result may hold, or the serializer fails.
+/// If the serializer fails.
 pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *value {
-        v if v.is_nan() => Err(serde::ser::Error::custom("a result holds NaN")),
+        v if v.is_nan() => serializer.serialize_none(),
         f64::INFINITY => serializer.serialize_str("inf"),
         f64::NEG_INFINITY => serializer.serialize_str("-inf"),
         finite => serializer.serialize_f64(finite),
@@ -47,7 +48,7 @@ pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
 ///
 /// If it is neither a number nor one of the two names.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Written::deserialize(deserializer)?.value()
+    Option::<Written>::deserialize(deserializer)?.map_or(Ok(f64::NAN), Written::value)
 }
 
 /// The same for `Option<f64>`: `None` is `null` and means "not defined here".
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn infinity_survives_the_round_trip_and_nan_is_refused() {
+    fn infinity_survives_the_round_trip_and_nan_is_null() {
         for (kl, error) in [
             (1.5, None),
             (f64::INFINITY, Some(f64::NEG_INFINITY)),
@@ -103,13 +104,13 @@ mod tests {
             let json = serde_json::to_string(&row).unwrap();
             assert_eq!(serde_json::from_str::<Row>(&json).unwrap(), row, "{json}");
         }
-        assert!(
-            serde_json::to_string(&Row {
-                kl: f64::NAN,
-                error: None
-            })
-            .is_err()
-        );
+        let json = serde_json::to_string(&Row {
+            kl: f64::NAN,
+            error: None,
+        })
+        .unwrap();
+        assert_eq!(json, r#"{"kl":null,"error":null}"#);
+        assert!(serde_json::from_str::<Row>(&json).unwrap().kl.is_nan());
         assert!(serde_json::from_str::<Row>(r#"{"kl":"NaN","error":null}"#).is_err());
     }
 }

@@ -41,7 +41,7 @@ impl Quantiles {
     pub fn with_limit(limit: usize) -> Self {
         Self {
             values: Values::Exact(Vec::new()),
-            max: 0.0,
+            max: f64::NAN,
             limit,
         }
     }
@@ -85,13 +85,13 @@ impl Quantiles {
         }
     }
 
-    /// The largest value; 0 where there is none.
+    /// The largest value; NaN where there is none.
     #[must_use]
     pub fn max(&self) -> f64 {
         self.max
     }
 
-    /// The values at the given fractions (0 to 1), in their order; 0 where there are no values.
+    /// The values at the given fractions (0 to 1), in their order; NaN where there are no values.
     #[must_use]
     pub fn at<const N: usize>(&self, fractions: [f64; N]) -> [f64; N] {
         match &self.values {
@@ -132,7 +132,7 @@ impl Quantiles {
 
 fn interpolate(sorted: &[f64], fraction: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
-        return 0.0;
+        return f64::NAN;
     };
     let place = fraction * last as f64;
     let (low, share) = (place.floor() as usize, place.fract());
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn infinities_and_emptiness_are_ordinary() {
-        assert!(Quantiles::default().at([0.5])[0].abs() < 1e-300);
+        assert!(Quantiles::default().at([0.5])[0].is_nan() && Quantiles::default().max().is_nan());
         let q = of(&[0.0, f64::INFINITY, f64::INFINITY], 100);
         assert_eq!(q.at([0.0, 0.75, 1.0]), [0.0, f64::INFINITY, f64::INFINITY]);
     }

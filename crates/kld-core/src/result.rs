@@ -50,6 +50,8 @@ pub struct RunRecord {
     pub threads: usize,
     /// Wall time in seconds.
     pub elapsed_s: f64,
+    /// Windows that were done.
+    pub windows_done: usize,
     /// False where the run was stopped before all windows were done.
     pub complete: bool,
 }

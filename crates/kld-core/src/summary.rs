@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    estimate::{Cluster, Estimate},
+    estimate::{self, Cluster, ClusterUnit, Estimate},
     quantile::Quantiles,
     row::{Place, TokenRow},
 };
@@ -227,43 +227,41 @@ impl Summary {
         self.windows.values().map(|window| window.not_finite).sum()
     }
 
-    /// What the errors are clustered by.
+    /// What the errors are clustered by, how many clusters there are, and how many effective ones.
     #[must_use]
-    pub fn cluster_unit(&self) -> ClusterUnit {
-        let mut fragments = self
-            .windows
-            .values()
-            .filter(|w| w.all.count > 0)
-            .map(|w| w.fragment);
-        let first = fragments.next();
-        if fragments.any(|f| Some(f) != first) {
-            ClusterUnit::Fragment
-        } else {
-            ClusterUnit::Window
-        }
+    pub fn clusters(&self) -> (ClusterUnit, (usize, f64)) {
+        let windows = self.shares(|w| Some(&w.all), |_| 0.0);
+        let unit = ClusterUnit::of(&windows);
+        (unit, unit.count(&windows))
     }
 
     /// The mean of a linear function of the sums (e.g. `|s| s[NllQ] - s[NllP]`) over the positions that `select` picks
-    /// from each window, with its error clustered by [`cluster_unit`](Self::cluster_unit).
+    /// from each window, with its clustered error (see [`Estimate::over_windows`]).
     pub fn mean(
         &self,
         select: impl Fn(&WindowSums) -> Option<&Sums>,
         value: impl Fn(&Sums) -> f64,
     ) -> Estimate {
-        let unit = self.cluster_unit();
-        let mut clusters: BTreeMap<u32, Cluster> = BTreeMap::new();
-        for (index, window) in &self.windows {
-            let Some(sums) = select(window) else { continue };
-            let key = if unit == ClusterUnit::Fragment {
-                window.fragment
-            } else {
-                *index
+        Estimate::over_windows(&self.shares(select, value))
+    }
+
+    fn shares(
+        &self,
+        select: impl Fn(&WindowSums) -> Option<&Sums>,
+        value: impl Fn(&Sums) -> f64,
+    ) -> Vec<estimate::Window> {
+        let share = |window: &WindowSums| {
+            let sums = select(window)?;
+            let cluster = Cluster {
+                weight: sums.count as f64,
+                sum: value(sums),
             };
-            let cluster = clusters.entry(key).or_default();
-            cluster.weight += sums.count as f64;
-            cluster.sum += value(sums);
-        }
-        Estimate::clustered(&clusters.into_values().collect::<Vec<_>>())
+            Some(estimate::Window {
+                fragment: window.fragment,
+                cluster,
+            })
+        };
+        self.windows.values().filter_map(share).collect()
     }
 
     /// The windows of each fragment as a summary of their own (sums only, without percentiles and worst rows).
@@ -306,16 +304,6 @@ impl Summary {
             }
         }
     }
-}
-
-/// What errors are clustered by: fragments where there are several, else windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClusterUnit {
-    /// Fragments of the text.
-    Fragment,
-    /// Windows of the only fragment.
-    Window,
 }
 
 #[cfg(test)]

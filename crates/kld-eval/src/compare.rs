@@ -20,8 +20,9 @@ use crate::{
     Result,
     deal::deal,
     pace::Pace,
-    prepare::{Prepared, check_pair, compared_columns},
+    prepare::{Prepared, Tokenized, compared_columns},
     text::Fragment,
+    warning,
     window::{Cut, Window},
 };
 
@@ -44,7 +45,7 @@ pub struct Work {
 ///
 /// # Errors
 ///
-/// If the models cannot be compared on this text (see [`check_pair`]), there is nothing to score, or a model fails.
+/// If the models cannot be compared on this text (see [`Tokenized::check_pair`]), there is nothing to score, or a model fails.
 pub fn compare(
     reference: &dyn LogitSource,
     candidates: &[&dyn LogitSource],
@@ -54,10 +55,11 @@ pub fn compare(
     observer: &dyn Observer,
 ) -> Result<Comparison> {
     let started = Instant::now();
+    let tokens = Tokenized::new(fragments, reference, cut)?;
     for candidate in candidates {
-        check_pair(fragments, reference, *candidate, cut)?;
+        tokens.check_pair(reference, *candidate, cut)?;
     }
-    let prepared = Prepared::new(fragments, reference, cut)?;
+    let prepared = Prepared::new(tokens, reference, cut)?;
     let windows = &prepared.windows.windows;
     let mut pace = Pace::default();
     let mut summaries = vec![Summary::default(); candidates.len()];
@@ -92,19 +94,25 @@ pub fn compare(
         reference: reference.card().clone(),
         protocol: prepared.windows.record(cut),
         candidates: candidates.iter().zip(&summaries).map(of).collect(),
-        run: run_record(work, started, done == windows.len()),
+        run: run_record(work, started, done, windows.len()),
     })
 }
 
 /// How the run went, for the result.
-pub(crate) fn run_record(work: Work, started: Instant, complete: bool) -> RunRecord {
+pub(crate) fn run_record(
+    work: Work,
+    started: Instant,
+    windows_done: usize,
+    windows: usize,
+) -> RunRecord {
     RunRecord {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         metrics: METRICS_VERSION,
         isa: work.kernel.isa().name().to_owned(),
         threads: work.threads,
         elapsed_s: started.elapsed().as_secs_f64(),
-        complete,
+        windows_done,
+        complete: windows_done == windows,
     }
 }
 
@@ -182,7 +190,7 @@ fn score_row(
 }
 
 /// The probability on the columns cut off, given the log-sum-exp of those kept: 1 / (1 + e^(kept − cut off)).
-fn padding_mass(padding: &[f32], kept_log_sum_exp: f64, kernel: Kernel) -> f64 {
+pub(crate) fn padding_mass(padding: &[f32], kept_log_sum_exp: f64, kernel: Kernel) -> f64 {
     // No padding, or nothing but −∞ in it, is no mass.
     kernel.log_sum_exp(padding).map_or(0.0, |padding| {
         1.0 / (1.0 + (kept_log_sum_exp - padding).exp())
@@ -244,41 +252,28 @@ fn tell(row: &TokenRow, prepared: &Prepared, tokenizer: &Tokenizer) -> WorstToke
     }
 }
 
-/// Clusters below which an error is not to be trusted much.
-const FEW_CLUSTERS: usize = 5;
-
 fn warnings(result: &Candidate, reference: &ModelCard, prepared: &Prepared) -> Vec<String> {
     let mut warnings = prepared.warnings();
-    if result.model.sha256 == reference.sha256 {
-        warnings
-            .push("candidate and reference are the same file: this measures nothing".to_owned());
-    } else if result.kl.max == 0.0 && result.positions > 0 {
-        warnings.push("KL is exactly zero at every position although the files differ: nothing was quantized or changed".to_owned());
+    let nothing_moved = result.kl.max == 0.0 && result.positions > 0;
+    match (result.model.sha256 == reference.sha256, nothing_moved) {
+        (true, true) => warnings.push("candidate and reference are the same file: this measures nothing".to_owned()),
+        (true, false) => warnings.push("the weights are the same: what differs is the configuration or the engine".to_owned()),
+        (false, true) => warnings.push(
+            "KL is exactly zero at every position although the files differ: nothing was quantized or changed".to_owned(),
+        ),
+        (false, false) => {}
     }
-    let all = result.positions + result.not_finite;
-    if result.not_finite > 0 {
-        warnings.push(format!(
-            "{} of {all} positions were not finite and are left out of every mean",
-            result.not_finite
-        ));
-    }
-    if result.positions > 0 && result.clusters < FEW_CLUSTERS {
-        let unit = match result.errors_clustered_by {
-            kld_core::summary::ClusterUnit::Fragment => "fragment",
-            kld_core::summary::ClusterUnit::Window => "window",
-        };
-        warnings.push(match result.clusters {
-            1 => format!("only one {unit}: no standard error can be given; use more text"),
-            n => format!("standard errors rest on {n} {unit}s only: use more text"),
-        });
-    }
-    let padding = result
-        .padding_mass_reference
-        .max(result.padding_mass_candidate);
-    if padding > 1e-6 {
-        warnings.push(format!(
-            "a mean probability of {padding:.1e} lay on padding columns of a head and was cut off"
-        ));
-    }
+    warnings.extend(warning::not_finite(result.not_finite, result.positions));
+    warnings.extend(warning::few_clusters(
+        result.errors_clustered_by,
+        result.clusters,
+        result.effective_clusters,
+        result.positions,
+    ));
+    warnings.extend(warning::padding(
+        result
+            .padding_mass_reference
+            .max(result.padding_mass_candidate),
+    ));
     warnings
 }

@@ -75,17 +75,17 @@ pub enum Error {
         /// The first token that differs.
         difference: String,
     },
-    /// One of two tokenizers puts a BOS token before the text, the other does not: every position would be shifted.
+    /// Two tokenizers begin a text differently: every position would be shifted, or see another beginning.
     #[error(
-        "the tokenizer of {with} puts {bos} before a text, that of {without} puts nothing: every position would be shifted"
+        "before a text the reference's tokenizer puts {reference}, that of {candidate_name} puts {candidate}"
     )]
-    BosOnOneSide {
-        /// The model with BOS.
-        with: String,
-        /// Its token.
-        bos: String,
-        /// The model without.
-        without: String,
+    BosDiffers {
+        /// What the reference's tokenizer adds.
+        reference: String,
+        /// What the candidate's adds.
+        candidate: String,
+        /// The candidate.
+        candidate_name: String,
     },
     /// A window that a model cannot hold.
     #[error("a window of {context} tokens was asked for, but {model} was made for at most {limit}")]
@@ -105,7 +105,7 @@ pub enum Error {
     },
     /// The text is too short for a single scored position.
     #[error(
-        "nothing to score: the text has {tokens} tokens in {fragments} fragments; {protocol} needs {needed}"
+        "nothing to score: the text has {tokens} tokens (fragments: {fragments}); protocol {protocol} needs {needed}"
     )]
     NothingToScore {
         /// Tokens of the text.

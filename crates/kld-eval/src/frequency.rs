@@ -39,17 +39,22 @@ impl Frequencies {
         }
     }
 
-    /// Adds one position.
+    /// Adds one position: its row, and the token that came with its negative log-likelihood.
     pub fn push(
         &mut self,
         row: &[f32],
         log_sum_exp: f64,
-        observed: u32,
+        (observed, nll): (u32, f64),
         kernel: kld_kernels::Kernel,
         rng: &mut StdRng,
     ) {
         self.positions += 1;
+        let before = self.expected[observed as usize];
         kernel.add_probs(row, log_sum_exp, &mut self.expected);
+        if self.expected[observed as usize] == before {
+            // The lanes leave out probabilities below e⁻⁸⁷; the one that came must not be taken for impossible.
+            self.expected[observed as usize] += (-nll).exp();
+        }
         *self.observed.entry(observed).or_default() += 1;
         for (counts, token) in self.drawn.iter_mut().zip(draw(row, log_sum_exp, rng)) {
             *counts.entry(token).or_default() += 1;

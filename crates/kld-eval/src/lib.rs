@@ -11,6 +11,7 @@ mod pace;
 pub mod prepare;
 pub mod score;
 pub mod text;
+mod warning;
 pub mod window;
 
 pub use compare::Work;

@@ -5,8 +5,16 @@ use kld_models::{LogitSource, Tokenizer, tokenizer::SpecialTokens};
 use crate::{
     Error, Result,
     text::{Content, Fragment},
-    window::{Cut, Protocol, Windows},
+    window::{Cut, Protocol, Scored, Windows},
 };
+
+/// The text as the reference's tokenizer cuts it, by fragment, without special tokens of its own.
+#[derive(Debug)]
+pub struct Tokenized {
+    names: Vec<String>,
+    texts: Vec<Text>,
+    tokens: Vec<Vec<u32>>,
+}
 
 /// Text made ready for scoring.
 #[derive(Clone, Debug)]
@@ -17,32 +25,88 @@ pub struct Prepared {
     pub windows: Windows,
 }
 
-impl Prepared {
-    /// Tokenizes fragments with the reference's tokenizer and cuts them into windows.
+impl Tokenized {
+    /// Renders chats by the reference's template and tokenizes all fragments.
     ///
     /// # Errors
     ///
-    /// If the window does not suit the model, a conversation meets a model without chat template, the tokenizer fails, or
-    /// there is nothing to score.
+    /// If the window does not suit the model, a conversation meets a model without chat template, or the tokenizer fails.
     pub fn new(fragments: &[Fragment], reference: &dyn LogitSource, cut: &Cut) -> Result<Self> {
         check_context(reference, cut)?;
-        let tokenizer = reference.tokenizer();
+        let names: Vec<String> = fragments.iter().map(|f| f.name.clone()).collect();
         let texts = rendered(fragments, reference)?;
-        let (fragment_names, texts) = match cut.protocol {
-            Protocol::Kld => (fragments.iter().map(|f| f.name.clone()).collect(), texts),
-            Protocol::LlamaCpp => joined(fragments, texts),
+        let (names, texts) = match cut.protocol {
+            // llama.cpp knows one stream only. Chats stay apart until they are tokens, because only they are marked up.
+            Protocol::LlamaCpp if texts.iter().all(|text| !text.marked_up) => {
+                joined(&names, &texts)
+            }
+            _ => (names, texts),
         };
         let tokens = texts
             .iter()
-            .map(|text| text.encode(tokenizer))
-            .collect::<Result<Vec<_>>>()?;
-        let bos = tokenizer.bos().filter(|_| tokenizer.adds_bos());
-        let windows = Windows::cut(&tokens, bos, cut);
+            .map(|text| text.encode(reference.tokenizer()))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            names,
+            texts,
+            tokens,
+        })
+    }
+
+    /// Makes sure that row i, column j means the same to both models, on this text.
+    ///
+    /// # Errors
+    ///
+    /// If the text is cut differently, the tokenizers do not put the same BOS before it, the vocabularies differ in size or
+    /// order, or the windows are too long for the candidate.
+    pub fn check_pair(
+        &self,
+        reference: &dyn LogitSource,
+        candidate: &dyn LogitSource,
+        cut: &Cut,
+    ) -> Result<()> {
+        check_context(candidate, cut)?;
+        let (p, q) = (reference.tokenizer(), candidate.tokenizer());
+        // The text first: where it is cut differently, that is what the user wants to see.
+        for ((name, text), ours) in self.names.iter().zip(&self.texts).zip(&self.tokens) {
+            let theirs = text.encode(q)?;
+            if *ours != theirs {
+                return Err(disagreement(name, ours, &theirs, p, candidate));
+            }
+        }
+        check_bos(reference, candidate)?;
+        match p.first_difference(q) {
+            Some(difference) => Err(Error::VocabularyDiffers {
+                candidate_name: candidate.card().name.clone(),
+                difference: difference.to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Prepared {
+    /// Cuts tokens into windows.
+    ///
+    /// # Errors
+    ///
+    /// If there is nothing to score.
+    pub fn new(tokenized: Tokenized, reference: &dyn LogitSource, cut: &Cut) -> Result<Self> {
+        let Tokenized {
+            mut names,
+            mut tokens,
+            ..
+        } = tokenized;
+        if cut.protocol == Protocol::LlamaCpp {
+            tokens = vec![tokens.concat()];
+            names = vec![joint_name(&names)];
+        }
+        let windows = Windows::cut(&tokens, added_bos(reference.tokenizer()), cut);
         if windows.positions() == 0 {
             return Err(nothing_to_score(&tokens, cut));
         }
         Ok(Self {
-            fragment_names,
+            fragment_names: names,
             windows,
         })
     }
@@ -59,36 +123,9 @@ impl Prepared {
     }
 }
 
-/// Makes sure that row i, column j means the same to both models, on this text.
-///
-/// # Errors
-///
-/// If only one tokenizer adds BOS, the vocabularies differ in size or order, the text is cut differently, or the windows are
-/// too long for the candidate.
-pub fn check_pair(
-    fragments: &[Fragment],
-    reference: &dyn LogitSource,
-    candidate: &dyn LogitSource,
-    cut: &Cut,
-) -> Result<()> {
-    check_context(candidate, cut)?;
-    let (p, q) = (reference.tokenizer(), candidate.tokenizer());
-    // The text first: where it is cut differently, that is what the user wants to see.
-    for (text, fragment) in rendered(fragments, reference)?.iter().zip(fragments) {
-        let (ours, theirs) = (text.encode(p)?, text.encode(q)?);
-        if ours != theirs {
-            return Err(disagreement(fragment, &ours, &theirs, p, candidate));
-        }
-    }
-    check_bos(reference, candidate)?;
-    if let Some(difference) = p.first_difference(q) {
-        let candidate_name = candidate.card().name.clone();
-        return Err(Error::VocabularyDiffers {
-            candidate_name,
-            difference: difference.to_string(),
-        });
-    }
-    Ok(())
+/// The BOS token, where the tokenizer puts it before a text.
+fn added_bos(tokenizer: &Tokenizer) -> Option<u32> {
+    tokenizer.bos().filter(|_| tokenizer.adds_bos())
 }
 
 /// The columns that are compared: the tokens that exist. What a head has beyond them is padding.
@@ -102,6 +139,7 @@ pub fn compared_columns(reference: &dyn LogitSource, candidate: &dyn LogitSource
 }
 
 /// A fragment's text, and whether names of special tokens in it are meant as such.
+#[derive(Debug)]
 struct Text {
     text: String,
     marked_up: bool,
@@ -128,11 +166,7 @@ fn rendered(fragments: &[Fragment], reference: &dyn LogitSource) -> Result<Vec<T
     } else {
         None
     };
-    let bos = reference
-        .tokenizer()
-        .bos()
-        .filter(|_| reference.tokenizer().adds_bos());
-    let bos = bos.map(|id| reference.tokenizer().token_text(id));
+    let bos = added_bos(reference.tokenizer()).and_then(|id| reference.tokenizer().token(id));
     fragments
         .iter()
         .map(|fragment| match (&fragment.content, &template) {
@@ -140,10 +174,14 @@ fn rendered(fragments: &[Fragment], reference: &dyn LogitSource) -> Result<Vec<T
                 text: text.clone(),
                 marked_up: false,
             }),
+            (Content::Chat(messages), _) if messages.is_empty() => Ok(Text {
+                text: String::new(),
+                marked_up: false,
+            }),
             (Content::Chat(messages), Some(template)) => {
                 let mut text = template.render(messages, false)?;
                 // Templates write the BOS themselves; the windows bring their own.
-                if let Some(rest) = bos.as_ref().and_then(|bos| text.strip_prefix(bos.as_str())) {
+                if let Some(rest) = bos.and_then(|bos| text.strip_prefix(bos)) {
                     text = rest.to_owned();
                 }
                 Ok(Text {
@@ -159,15 +197,23 @@ fn rendered(fragments: &[Fragment], reference: &dyn LogitSource) -> Result<Vec<T
         .collect()
 }
 
-/// llama.cpp knows one stream only: all fragments, one behind the other.
-fn joined(fragments: &[Fragment], texts: Vec<Text>) -> (Vec<String>, Vec<Text>) {
-    let name = match fragments {
-        [only] => only.name.clone(),
-        several => format!("{} and {} more", several[0].name, several.len() - 1),
-    };
-    let marked_up = texts.iter().any(|text| text.marked_up);
-    let text = texts.into_iter().map(|text| text.text).collect();
-    (vec![name], vec![Text { text, marked_up }])
+/// All fragments, one behind the other.
+fn joined(names: &[String], texts: &[Text]) -> (Vec<String>, Vec<Text>) {
+    let text = texts.iter().map(|text| text.text.as_str()).collect();
+    (
+        vec![joint_name(names)],
+        vec![Text {
+            text,
+            marked_up: false,
+        }],
+    )
+}
+
+fn joint_name(names: &[String]) -> String {
+    match names {
+        [first, others @ ..] if !others.is_empty() => format!("{first} and {} more", others.len()),
+        names => names.concat(),
+    }
 }
 
 fn check_context(model: &dyn LogitSource, cut: &Cut) -> Result<()> {
@@ -189,28 +235,22 @@ fn check_context(model: &dyn LogitSource, cut: &Cut) -> Result<()> {
 }
 
 fn check_bos(reference: &dyn LogitSource, candidate: &dyn LogitSource) -> Result<()> {
-    let bos = |model: &dyn LogitSource| {
-        model
-            .tokenizer()
-            .bos()
-            .filter(|_| model.tokenizer().adds_bos())
+    let told = |model: &dyn LogitSource| match added_bos(model.tokenizer()) {
+        Some(id) => format!("{id} {:?}", model.tokenizer().token_text(id)),
+        None => "nothing".to_owned(),
     };
-    let (with, without) = match (bos(reference), bos(candidate)) {
-        (Some(_), None) => (reference, candidate),
-        (None, Some(_)) => (candidate, reference),
-        _ => return Ok(()),
-    };
-    Err(Error::BosOnOneSide {
-        bos: bos(with)
-            .map(|id| with.tokenizer().token_text(id))
-            .unwrap_or_default(),
-        with: with.card().name.clone(),
-        without: without.card().name.clone(),
+    if added_bos(reference.tokenizer()) == added_bos(candidate.tokenizer()) {
+        return Ok(());
+    }
+    Err(Error::BosDiffers {
+        reference: told(reference),
+        candidate: told(candidate),
+        candidate_name: candidate.card().name.clone(),
     })
 }
 
 fn disagreement(
-    fragment: &Fragment,
+    fragment: &str,
     ours: &[u32],
     theirs: &[u32],
     p: &Tokenizer,
@@ -226,7 +266,7 @@ fn disagreement(
         None => "missing".to_owned(),
     };
     Error::TokenizersDisagree {
-        fragment: fragment.name.clone(),
+        fragment: fragment.to_owned(),
         index,
         reference: show(ours, p),
         candidate: show(theirs, candidate.tokenizer()),
@@ -240,7 +280,12 @@ fn nothing_to_score(tokens: &[Vec<u32>], cut: &Cut) -> Error {
         fragments: tokens.len(),
         protocol: cut.protocol.name(),
         needed: match cut.protocol {
-            Protocol::Kld => "a fragment of at least two tokens".to_owned(),
+            Protocol::Kld if cut.scored == Scored::All => {
+                "a fragment of at least 2 tokens, BOS counted".to_owned()
+            }
+            Protocol::Kld => {
+                "a fragment of at least 3 tokens, BOS counted (2 with --score all)".to_owned()
+            }
             Protocol::LlamaCpp => format!(
                 "at least one window of {} tokens (see --context)",
                 cut.context

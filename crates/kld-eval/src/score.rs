@@ -6,10 +6,9 @@ use std::{collections::BTreeMap, time::Instant};
 
 use kld_core::{
     Observer,
-    estimate::{Cluster, Estimate},
+    estimate::{self, Cluster, ClusterUnit, Estimate},
     observer::Progress,
     result::{Calibration, CalibrationBin, FragmentScore, Score},
-    summary::ClusterUnit,
 };
 use kld_kernels::Kernel;
 use kld_models::LogitSource;
@@ -17,12 +16,13 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
     Result, Work,
-    compare::{HEAD_SLICE, run_record},
+    compare::{HEAD_SLICE, padding_mass, run_record},
     deal::deal,
     frequency::Frequencies,
     pace::Pace,
-    prepare::Prepared,
+    prepare::{Prepared, Tokenized},
     text::Fragment,
+    warning,
     window::{Cut, Window},
 };
 
@@ -44,7 +44,7 @@ pub fn score(
     observer: &dyn Observer,
 ) -> Result<Score> {
     let started = Instant::now();
-    let prepared = Prepared::new(fragments, model, cut)?;
+    let prepared = Prepared::new(Tokenized::new(fragments, model, cut)?, model, cut)?;
     let windows = &prepared.windows.windows;
     let columns = model.tokenizer().len().min(model.vocabulary());
     let mut pace = Pace::default();
@@ -72,25 +72,28 @@ pub fn score(
     fragments_frequency.extend(last);
 
     let sums = Sums::over(windows_done.iter().map(|(_, sums)| sums));
-    let clusters = Clusters::new(&windows_done);
+    let (errors_clustered_by, (clusters, effective_clusters)) = clusters(&windows_done);
     Ok(Score {
         schema: Score::SCHEMA.to_owned(),
         model: model.card().clone(),
         protocol: prepared.windows.record(cut),
         positions: sums.positions,
         not_finite: sums.not_finite,
-        errors_clustered_by: clusters.unit,
+        errors_clustered_by,
+        clusters,
+        effective_clusters,
         bytes: sums.bytes,
-        cross_entropy: clusters.per_position(|s| s.nll),
-        perplexity: clusters.perplexity(),
-        bits_per_byte: clusters.bits_per_byte(),
-        entropy: clusters.per_position(|s| s.entropy),
-        top1_hit_rate: clusters.per_position(|s| s.hits as f64),
+        cross_entropy: per_position(&windows_done, |s| s.nll),
+        perplexity: perplexity(&windows_done),
+        bits_per_byte: bits_per_byte(&windows_done),
+        entropy: per_position(&windows_done, |s| s.entropy),
+        top1_hit_rate: per_position(&windows_done, |s| s.hits as f64).within(0.0, 1.0),
         frequency: overall,
-        calibration: calibration(&sums, &clusters),
+        calibration: calibration(&sums, &windows_done),
         fragments: fragment_scores(&windows_done, fragments_frequency, &prepared),
-        warnings: warnings(&prepared, &sums),
-        run: run_record(work, started, done == windows.len()),
+        padding_mass: sums.padding_mass / sums.positions.max(1) as f64,
+        warnings: warnings(&prepared, &sums, &windows_done),
+        run: run_record(work, started, done, windows.len()),
     })
 }
 
@@ -99,8 +102,12 @@ pub fn score(
 struct Sums {
     positions: u64,
     not_finite: u64,
+    /// Of ordinary tokens; special ones are no text.
     bytes: u64,
     nll: f64,
+    /// Of ordinary tokens.
+    nll_of_text: f64,
+    padding_mass: f64,
     entropy: f64,
     hits: u64,
     confidence: f64,
@@ -116,6 +123,8 @@ impl Sums {
             sum.not_finite += part.not_finite;
             sum.bytes += part.bytes;
             sum.nll += part.nll;
+            sum.nll_of_text += part.nll_of_text;
+            sum.padding_mass += part.padding_mass;
             sum.entropy += part.entropy;
             sum.hits += part.hits;
             sum.confidence += part.confidence;
@@ -145,7 +154,7 @@ fn score_window(
         let slice = begin..window.scored.end.min(begin + HEAD_SLICE);
         logits.rows(slice.clone(), &mut rows)?;
         for (position, row) in slice.clone().zip(rows.chunks_exact(model.vocabulary())) {
-            let (row, observed) = (&row[..columns], window.observed(position));
+            let ((row, padding), observed) = (row.split_at(columns), window.observed(position));
             let single = kernel.single(row, Some(observed)).ok();
             let Some((single, nll)) = single
                 .and_then(|s| Some((s, s.observed?.nll)))
@@ -156,14 +165,18 @@ fn score_window(
             };
             let hit = u64::from(single.top1 == observed);
             sums.positions += 1;
-            sums.bytes += model.tokenizer().token_bytes(observed).len() as u64;
             sums.nll += nll;
+            if !model.tokenizer().is_special(observed) {
+                sums.bytes += model.tokenizer().token_bytes(observed).len() as u64;
+                sums.nll_of_text += nll;
+            }
+            sums.padding_mass += padding_mass(padding, single.log_sum_exp, kernel);
             sums.entropy += single.entropy;
             sums.hits += hit;
             sums.confidence += single.top1_prob;
             let bin = &mut sums.bins[((single.top1_prob * BINS as f64) as usize).min(BINS - 1)];
             *bin = (bin.0 + 1, bin.1 + hit, bin.2 + single.top1_prob);
-            frequencies.push(row, single.log_sum_exp, observed, kernel, &mut rng);
+            frequencies.push(row, single.log_sum_exp, (observed, nll), kernel, &mut rng);
         }
         begin = slice.end;
     }
@@ -222,60 +235,54 @@ impl FrequenciesByFragment {
     }
 }
 
-/// Sums per cluster, from which estimates with errors are made.
-struct Clusters {
-    unit: ClusterUnit,
-    sums: Vec<Sums>,
-}
-
-impl Clusters {
-    /// By fragment where there are several, else by window.
-    fn new(windows: &[(u32, Sums)]) -> Self {
-        let several = windows
-            .iter()
-            .any(|(fragment, _)| *fragment != windows[0].0);
-        let unit = if several {
-            ClusterUnit::Fragment
-        } else {
-            ClusterUnit::Window
-        };
-        Self::by(unit, windows)
-    }
-
-    fn by(unit: ClusterUnit, windows: &[(u32, Sums)]) -> Self {
-        let sums = match unit {
-            ClusterUnit::Window => windows.iter().map(|(_, sums)| sums.clone()).collect(),
-            ClusterUnit::Fragment => windows
-                .chunk_by(|a, b| a.0 == b.0)
-                .map(|fragment| Sums::over(fragment.iter().map(|(_, sums)| sums)))
-                .collect(),
-        };
-        Self { unit, sums }
-    }
-
-    fn ratio(&self, sum: impl Fn(&Sums) -> f64, weight: impl Fn(&Sums) -> f64) -> Estimate {
-        let cluster = |s: &Sums| Cluster {
+/// A ratio of sums over windows, with its clustered error.
+fn ratio(
+    windows: &[(u32, Sums)],
+    sum: impl Fn(&Sums) -> f64,
+    weight: impl Fn(&Sums) -> f64,
+) -> Estimate {
+    let share = |(fragment, s): &(u32, Sums)| estimate::Window {
+        fragment: *fragment,
+        cluster: Cluster {
             weight: weight(s),
             sum: sum(s),
-        };
-        Estimate::clustered(&self.sums.iter().map(cluster).collect::<Vec<_>>())
-    }
-
-    fn per_position(&self, sum: impl Fn(&Sums) -> f64) -> Estimate {
-        self.ratio(sum, |s| s.positions as f64)
-    }
-
-    fn perplexity(&self) -> Estimate {
-        let nll = self.per_position(|s| s.nll);
-        nll.map(f64::exp, nll.value.exp())
-    }
-
-    fn bits_per_byte(&self) -> Estimate {
-        self.ratio(|s| s.nll / std::f64::consts::LN_2, |s| s.bytes as f64)
-    }
+        },
+    };
+    Estimate::over_windows(&windows.iter().map(share).collect::<Vec<_>>())
 }
 
-fn calibration(sums: &Sums, clusters: &Clusters) -> Calibration {
+fn per_position(windows: &[(u32, Sums)], sum: impl Fn(&Sums) -> f64) -> Estimate {
+    ratio(windows, sum, |s| s.positions as f64)
+}
+
+fn perplexity(windows: &[(u32, Sums)]) -> Estimate {
+    let nll = per_position(windows, |s| s.nll);
+    nll.map(f64::exp, nll.value.exp())
+}
+
+fn bits_per_byte(windows: &[(u32, Sums)]) -> Estimate {
+    ratio(
+        windows,
+        |s| s.nll_of_text / std::f64::consts::LN_2,
+        |s| s.bytes as f64,
+    )
+}
+
+/// What the errors are clustered by, and how many clusters there are.
+fn clusters(windows: &[(u32, Sums)]) -> (ClusterUnit, (usize, f64)) {
+    let share = |(fragment, s): &(u32, Sums)| estimate::Window {
+        fragment: *fragment,
+        cluster: Cluster {
+            weight: s.positions as f64,
+            sum: 0.0,
+        },
+    };
+    let shares: Vec<estimate::Window> = windows.iter().map(share).collect();
+    let unit = ClusterUnit::of(&shares);
+    (unit, unit.count(&shares))
+}
+
+fn calibration(sums: &Sums, windows: &[(u32, Sums)]) -> Calibration {
     let bin = |(index, (positions, hits, confidence)): (usize, &(u64, u64, f64))| {
         let n = *positions as f64;
         (*positions > 0).then(|| CalibrationBin {
@@ -291,7 +298,7 @@ fn calibration(sums: &Sums, clusters: &Clusters) -> Calibration {
     Calibration {
         expected_calibration_error: bins.iter().map(gap).sum::<f64>()
             / sums.positions.max(1) as f64,
-        overconfidence: clusters.per_position(|s| s.confidence - s.hits as f64),
+        overconfidence: per_position(windows, |s| s.confidence - s.hits as f64),
         bins,
     }
 }
@@ -304,16 +311,15 @@ fn fragment_scores(
     let of = |windows: &[(u32, Sums)]| {
         let index = windows[0].0;
         let sums = Sums::over(windows.iter().map(|(_, sums)| sums));
-        let clusters = Clusters::by(ClusterUnit::Window, windows);
         Some(FragmentScore {
             index,
             name: prepared.fragment_names[index as usize].clone(),
             positions: sums.positions,
             not_finite: sums.not_finite,
             bytes: sums.bytes,
-            cross_entropy: clusters.per_position(|s| s.nll),
-            perplexity: clusters.perplexity(),
-            bits_per_byte: clusters.bits_per_byte(),
+            cross_entropy: per_position(windows, |s| s.nll),
+            perplexity: perplexity(windows),
+            bits_per_byte: bits_per_byte(windows),
             frequency: frequencies.remove(&index)?,
         })
     };
@@ -329,7 +335,7 @@ fn fragment_scores(
 }
 
 fn progress(done: &[(u32, Sums)], total: usize) -> Progress {
-    let nll = Clusters::new(done).per_position(|s| s.nll);
+    let nll = per_position(done, |s| s.nll);
     let error = nll
         .standard_error
         .map(|e| format!(" ± {e:.4}"))
@@ -343,14 +349,18 @@ fn progress(done: &[(u32, Sums)], total: usize) -> Progress {
     }
 }
 
-fn warnings(prepared: &Prepared, sums: &Sums) -> Vec<String> {
+fn warnings(prepared: &Prepared, sums: &Sums, windows: &[(u32, Sums)]) -> Vec<String> {
     let mut warnings = prepared.warnings();
-    if sums.not_finite > 0 {
-        let all = sums.positions + sums.not_finite;
-        warnings.push(format!(
-            "{} of {all} positions were not finite and are left out of every mean",
-            sums.not_finite
-        ));
-    }
+    let (unit, (count, effective)) = clusters(windows);
+    warnings.extend(warning::not_finite(sums.not_finite, sums.positions));
+    warnings.extend(warning::few_clusters(
+        unit,
+        count,
+        effective,
+        sums.positions,
+    ));
+    warnings.extend(warning::padding(
+        sums.padding_mass / sums.positions.max(1) as f64,
+    ));
     warnings
 }

@@ -23,6 +23,15 @@ pub struct Fragment {
     pub content: Content,
 }
 
+impl Fragment {
+    fn is_empty(&self) -> bool {
+        match &self.content {
+            Content::Text(text) => text.is_empty(),
+            Content::Chat(messages) => messages.is_empty(),
+        }
+    }
+}
+
 /// What a fragment says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
@@ -63,11 +72,8 @@ pub fn read_fragments(sources: &[PathBuf], field: &str) -> Result<Vec<Fragment>>
             read_file(source, field, &mut fragments)?;
         }
     }
-    fragments.retain(|fragment| match &fragment.content {
-        Content::Text(text) => !text.is_empty(),
-        Content::Chat(messages) => !messages.is_empty(),
-    });
-    if fragments.is_empty() {
+    // An empty fragment stays: it is counted among those too short to be scored.
+    if fragments.iter().all(Fragment::is_empty) {
         let names: Vec<String> = sources.iter().map(|s| s.display().to_string()).collect();
         return Err(Error::NoText {
             source_names: names.join(", "),
@@ -139,11 +145,16 @@ fn read_file(path: &Path, field: &str, fragments: &mut Vec<Fragment>) -> Result<
     }
 }
 
+/// The text of a file, without the byte-order mark that some programs put before it.
 fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|e| Error::NotUtf8 {
+    let text = String::from_utf8(bytes).map_err(|e| Error::NotUtf8 {
         path: path.to_owned(),
         offset: e.utf8_error().valid_up_to(),
-    })
+    })?;
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map(str::to_owned)
+        .unwrap_or(text))
 }
 
 fn read_records(path: &Path, text: &str, field: &str, fragments: &mut Vec<Fragment>) -> Result<()> {

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kld_core::{Observer, observer::Silent, result::Comparison, summary::ClusterUnit};
+use kld_core::{Observer, estimate::ClusterUnit, observer::Silent, result::Comparison};
 use kld_eval::{Cut, Error, Fragment, Protocol, Scored, Work, compare::compare, text::Content};
 use kld_kernels::Kernel;
 use kld_models::LogitSource;
-use kld_testkit::{RuleModel, arbitrary_logits, byte_tokenizer};
+use kld_testkit::{RuleModel, arbitrary_logits, byte_tokenizer, byte_tokenizer_with_bos};
 
 const V: usize = 256;
 
@@ -220,7 +220,7 @@ fn not_finite_positions_are_counted_and_told() {
     );
     let gate: kld_core::gate::Gate = "mean=100".parse().unwrap();
     assert!(
-        !gate.judge(c).passed,
+        !gate.judge(c, true).passed,
         "leaving positions out must not pass a gate"
     );
 }
@@ -395,4 +395,146 @@ fn several_candidates_get_what_each_would_get_alone() {
         let alone = run(&p, &[alone], &sample(900), &cut(64, Scored::All)).unwrap();
         assert_eq!(together.candidates[index], alone.candidates[0]);
     }
+}
+
+/// Mean and clustered standard error of values by cluster, written out plainly.
+fn clustered(of: &[Vec<f64>]) -> (f64, f64) {
+    let n: f64 = of.iter().map(|v| v.len() as f64).sum();
+    let mean = of.iter().flatten().sum::<f64>() / n;
+    let squares: f64 = of
+        .iter()
+        .map(|v| v.iter().map(|x| x - mean).sum::<f64>().powi(2))
+        .sum();
+    let g = of.len() as f64;
+    (mean, (g / (g - 1.0) * squares).sqrt() / n)
+}
+
+#[test]
+fn errors_are_clustered_by_fragment_and_by_window_where_there_is_one() {
+    let (p, q) = (arbitrary("p", 1), near("q", 1, 0.2));
+    let row_kl = |window: &[u32], row: usize| {
+        let noise = arbitrary_logits(&window[..=row], V, !1);
+        let p = arbitrary_logits(&window[..=row], V, 1);
+        let q: Vec<f32> = p.iter().zip(noise).map(|(x, n)| x + 0.2 * n).collect();
+        kl(&p, &q)
+    };
+    let fragments: Vec<Fragment> = (0..15)
+        .map(|i| {
+            text(
+                &format!("f{i}"),
+                &format!("{i} bottles of beer on the wall ").repeat(i + 1),
+            )
+        })
+        .collect();
+    let encode = |f: &Fragment| {
+        let Content::Text(text) = &f.content else {
+            unreachable!()
+        };
+        p.tokenizer()
+            .encode(text, kld_models::tokenizer::SpecialTokens::None)
+            .unwrap()
+    };
+    // Short enough for one window each: one cluster per fragment.
+    let by_fragment: Vec<Vec<f64>> = fragments
+        .iter()
+        .map(|f| {
+            let tokens = encode(f);
+            (0..tokens.len() - 1)
+                .map(|row| row_kl(&tokens, row))
+                .collect()
+        })
+        .collect();
+    let result = run(&p, &[&q], &fragments, &cut(4096, Scored::All)).unwrap();
+    let (mean, error) = clustered(&by_fragment);
+    let estimate = result.candidates[0].kl.mean;
+    assert!(
+        (estimate.value / mean - 1.0).abs() < 1e-6
+            && (estimate.standard_error.unwrap() / error - 1.0).abs() < 1e-4
+    );
+    assert_eq!(
+        (
+            result.candidates[0].errors_clustered_by,
+            result.candidates[0].clusters
+        ),
+        (ClusterUnit::Fragment, 15)
+    );
+
+    // One fragment: its windows are the clusters.
+    let tokens = encode(&fragments[14]);
+    let by_window: Vec<Vec<f64>> = (0..tokens.len() - 1)
+        .step_by(31)
+        .map(|begin| {
+            let window = &tokens[begin..tokens.len().min(begin + 32)];
+            (0..window.len() - 1)
+                .map(|row| row_kl(window, row))
+                .collect()
+        })
+        .collect();
+    let result = run(&p, &[&q], &fragments[14..], &cut(32, Scored::All)).unwrap();
+    let (_, error) = clustered(&by_window);
+    assert!((result.candidates[0].kl.mean.standard_error.unwrap() / error - 1.0).abs() < 1e-4);
+    assert_eq!(
+        (
+            result.candidates[0].errors_clustered_by,
+            result.candidates[0].clusters
+        ),
+        (ClusterUnit::Window, by_window.len())
+    );
+}
+
+#[test]
+fn bos_on_one_side_only_is_refused() {
+    let columns = 257;
+    let model = |name, bos: Option<&str>| {
+        let model = RuleModel::new(name, columns, move |tokens| {
+            arbitrary_logits(tokens, columns, 1)
+        });
+        match bos {
+            Some(bos) => model.with_tokenizer(byte_tokenizer_with_bos(bos)),
+            None => model,
+        }
+    };
+    let error = run(
+        &model("p", Some("<s>")),
+        &[&model("q", None)],
+        &sample(100),
+        &cut(64, Scored::All),
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "before a text the reference's tokenizer puts 256 \"<s>\", that of q puts nothing"
+    );
+    // With BOS on both sides every window begins with it, and the very first token of a fragment is scored.
+    let result = run(
+        &model("p", Some("<s>")),
+        &[&model("q", Some("<s>"))],
+        &[text("t", &"x".repeat(100))],
+        &cut(64, Scored::All),
+    )
+    .unwrap();
+    assert_eq!(
+        (
+            result.candidates[0].positions,
+            result.protocol.windows,
+            result.protocol.tokens
+        ),
+        (100, 2, 102)
+    );
+}
+
+#[test]
+fn equal_weights_with_other_settings_are_told_apart_from_the_same_file() {
+    let warnings = |salt| {
+        let result = run(
+            &arbitrary("same", 1),
+            &[&arbitrary("same", salt)],
+            &sample(500),
+            &cut(64, Scored::All),
+        )
+        .unwrap();
+        result.candidates[0].warnings.join("; ")
+    };
+    assert!(warnings(1).contains("are the same file: this measures nothing"));
+    assert!(warnings(2).contains("the weights are the same: what differs is the configuration"));
 }

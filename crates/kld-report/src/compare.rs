@@ -9,12 +9,13 @@ use kld_core::{
     result::{
         Candidate, Comparison, Divergence, FragmentComparison, ProtocolRecord, Slice, WorstToken,
     },
-    summary::ClusterUnit,
 };
 
 use crate::{
     Exporter, Terminal,
-    format::{bytes, count, parameters, percent, plus_minus, share, shortened, significant},
+    format::{
+        bytes, count, digits, parameters, percent, plain, plus_minus, share, shortened, significant,
+    },
     table::{and_more, bar, layout},
 };
 
@@ -28,7 +29,8 @@ impl Exporter<Comparison> for Terminal {
         if !result.run.complete {
             writeln!(
                 out,
-                "           stopped early: the numbers cover the windows done"
+                "           stopped early: the numbers cover {} of {} windows",
+                result.run.windows_done, result.protocol.windows
             )?;
         }
         if result.candidates.len() > 1 {
@@ -85,8 +87,8 @@ impl Terminal {
         ));
         text.push_str(&format!(
             "    perplexity       {} → {} (×{})\n",
-            significant(ppl.reference.value),
-            significant(ppl.candidate.value),
+            digits(ppl.reference.value, 5),
+            digits(ppl.candidate.value, 5),
             plus_minus(&ppl.ratio)
         ));
         text.push_str(&format!(
@@ -94,15 +96,10 @@ impl Terminal {
             count(c.positions),
             errors(c)
         ));
-        text.push_str(&self.slices(
-            "by confidence of P",
-            "P(top-1)",
-            &c.by_confidence,
-            confidence_label,
-        ));
-        text.push_str(&self.slices("by position", "context", &c.by_position, position_label));
+        text.push_str(&self.slices("by confidence of P", "P(top-1)", &c.by_confidence));
+        text.push_str(&self.slices("by position", "context", &c.by_position));
         text.push_str(&self.fragments(&c.fragments));
-        text.push_str(&worst(&c.worst));
+        text.push_str(&self.worst(&c.worst));
         c.warnings
             .iter()
             .for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
@@ -133,18 +130,12 @@ impl Terminal {
         layout("    ", &table)
     }
 
-    fn slices(
-        self,
-        title: &str,
-        key: &str,
-        slices: &[Slice],
-        label: fn(&Slice) -> String,
-    ) -> String {
+    fn slices(self, title: &str, key: &str, slices: &[Slice]) -> String {
         let head = [key, "positions", "KL(P‖Q)", "top-1", "share of KL", ""];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(slices.iter().map(|s| {
             vec![
-                label(s),
+                range(s),
                 count(s.positions),
                 plus_minus(&self.scaled(&s.kl)),
                 share(s.top1_agreement.value),
@@ -189,6 +180,31 @@ impl Terminal {
         )
     }
 
+    fn worst(self, tokens: &[WorstToken]) -> String {
+        if tokens.is_empty() {
+            return String::new();
+        }
+        let mut text = "  worst tokens (context → observed: P's and Q's most likely)\n".to_owned();
+        for w in tokens.iter().take(SHOWN) {
+            let context: String = w
+                .context
+                .chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .collect();
+            text.push_str(&format!(
+                "    {:>7}  {} → {}: {} {} | {} {}\n",
+                significant(w.kl * self.unit.per_nat()),
+                tail(&context, 44),
+                w.observed,
+                w.top1_reference,
+                share(w.top1_prob_reference),
+                w.top1_candidate,
+                share(w.top1_prob_candidate),
+            ));
+        }
+        text
+    }
+
     fn scaled(self, estimate: &Estimate) -> Estimate {
         let unit = self.unit.per_nat();
         estimate.map(|v| v * unit, unit)
@@ -199,7 +215,7 @@ impl Terminal {
 pub(crate) fn model(card: &ModelCard) -> String {
     format!(
         "{}  {} {}, {}, {}, {}",
-        card.name,
+        plain(&card.name),
         card.family,
         parameters(card.parameters),
         card.weights,
@@ -239,10 +255,7 @@ fn file_name(name: &str) -> &str {
 }
 
 fn errors(c: &Candidate) -> String {
-    let unit = match c.errors_clustered_by {
-        ClusterUnit::Fragment => "fragment",
-        ClusterUnit::Window => "window",
-    };
+    let unit = c.errors_clustered_by.name();
     let plural = if c.clusters == 1 { "" } else { "s" };
     format!(
         ", errors clustered by {unit} ({} {unit}{plural})",
@@ -250,37 +263,8 @@ fn errors(c: &Candidate) -> String {
     )
 }
 
-fn confidence_label(slice: &Slice) -> String {
+fn range(slice: &Slice) -> String {
     format!("{} – {}", slice.from, slice.to)
-}
-
-fn position_label(slice: &Slice) -> String {
-    format!("{} – {}", slice.from, slice.to)
-}
-
-fn worst(tokens: &[WorstToken]) -> String {
-    if tokens.is_empty() {
-        return String::new();
-    }
-    let mut text = "  worst tokens (context → observed: P's and Q's most likely)\n".to_owned();
-    for w in tokens.iter().take(SHOWN) {
-        let context: String = w
-            .context
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        text.push_str(&format!(
-            "    {:>7}  {} → {}: {} {} | {} {}\n",
-            significant(w.kl),
-            tail(&context, 44),
-            w.observed,
-            w.top1_reference,
-            share(w.top1_prob_reference),
-            w.top1_candidate,
-            share(w.top1_prob_candidate),
-        ));
-    }
-    text
 }
 
 /// The last characters of a text.
@@ -311,6 +295,9 @@ fn verdict(verdict: &Verdict) -> String {
             "    gate: {} positions were not finite, which fails every gate\n",
             count(verdict.not_finite)
         ));
+    }
+    if !verdict.complete {
+        text.push_str("    gate: not all windows were measured, which fails every gate\n");
     }
     text + if verdict.passed {
         "    verdict: passed\n"

@@ -66,9 +66,9 @@ fn rows(c: &Candidate) -> Vec<Vec<String>> {
         cells.extend(mean(&f.kl));
         cells.extend(std::iter::repeat_n(String::new(), 6));
         cells.extend([
-            f.reverse_kl.value.to_string(),
+            number(f.reverse_kl.value),
             String::new(),
-            f.top1_agreement.value.to_string(),
+            number(f.top1_agreement.value),
         ]);
         cells.extend(
             [
@@ -76,7 +76,7 @@ fn rows(c: &Candidate) -> Vec<Vec<String>> {
                 f.perplexity.candidate,
                 f.perplexity.ratio,
             ]
-            .map(|e| e.value.to_string()),
+            .map(|e| number(e.value)),
         );
         row(c, "fragment", f.name.clone(), &cells)
     }));
@@ -106,16 +106,16 @@ fn whole(c: &Candidate) -> Vec<String> {
             c.kl.p999,
             c.kl.max,
         ]
-        .map(|v| v.to_string()),
+        .map(number),
     );
-    cells.extend([&c.reverse_kl.mean, &c.js.mean, &c.top1_agreement].map(|e| e.value.to_string()));
+    cells.extend([&c.reverse_kl.mean, &c.js.mean, &c.top1_agreement].map(|e| number(e.value)));
     cells.extend(
         [
             c.perplexity.reference,
             c.perplexity.candidate,
             c.perplexity.ratio,
         ]
-        .map(|e| e.value.to_string()),
+        .map(|e| number(e.value)),
     );
     cells
 }
@@ -124,17 +124,26 @@ fn slice(s: &Slice) -> Vec<String> {
     let mut cells = vec![s.positions.to_string(), String::new()];
     cells.extend(mean(&s.kl));
     cells.extend(std::iter::repeat_n(String::new(), 8));
-    cells.push(s.top1_agreement.value.to_string());
+    cells.push(number(s.top1_agreement.value));
     cells.extend(std::iter::repeat_n(String::new(), 3));
     cells
 }
 
 fn mean(estimate: &Estimate) -> [String; 2] {
     [
-        estimate.value.to_string(),
+        number(estimate.value),
         estimate
             .standard_error
             .map(|e| e.to_string())
             .unwrap_or_default(),
     ]
+}
+
+/// In full precision; nothing where nothing was measured.
+fn number(value: f64) -> String {
+    if value.is_nan() {
+        String::new()
+    } else {
+        value.to_string()
+    }
 }

@@ -16,19 +16,30 @@ pub fn count(value: u64) -> String {
     text
 }
 
-/// A number with three significant digits: `0.0127`, `12.3`, `4.5e-6`, `∞`.
+/// A number with three significant digits: `0.0127`, `12.3`, `4.50e-6`, `∞`.
 #[must_use]
 pub fn significant(value: f64) -> String {
+    digits(value, 3)
+}
+
+/// A number with so many significant digits.
+#[must_use]
+pub fn digits(value: f64, digits: i32) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
     }
     let magnitude = value.abs();
-    if magnitude == 0.0 {
+    if value.is_nan() {
+        "–".to_owned()
+    } else if magnitude == 0.0 {
         "0".to_owned()
-    } else if magnitude < 1e-4 {
-        minus(&format!("{value:.2e}"))
+    } else if !(1e-4..1e7).contains(&magnitude) {
+        minus(&format!(
+            "{value:.*e}",
+            usize::try_from(digits - 1).unwrap_or(0)
+        ))
     } else {
-        fixed(value, 2 - magnitude.log10().floor() as i32)
+        fixed(value, digits - 1 - magnitude.log10().floor() as i32)
     }
 }
 
@@ -39,7 +50,7 @@ pub fn plus_minus(estimate: &Estimate) -> String {
         Some(error) if error > 0.0 && error.is_finite() => {
             let digits = 1 - error.log10().floor() as i32;
             // Six leading zeros are no longer readable at a glance.
-            if digits > 7 {
+            if digits > 7 || estimate.value.abs() >= 1e7 {
                 return format!("{} ± {}", significant(estimate.value), significant(error));
             }
             format!(
@@ -58,6 +69,7 @@ pub fn percent(estimate: &Estimate) -> String {
     let scaled = estimate.map(|v| 100.0 * v, 100.0);
     match scaled.standard_error {
         // An agreement of 100 ± 0 % has no digit to round to.
+        _ if scaled.value.is_nan() => "–".to_owned(),
         None | Some(0.0) => format!("{} %", fixed(scaled.value, 2)),
         Some(_) => format!("{} %", plus_minus(&scaled)),
     }
@@ -66,7 +78,11 @@ pub fn percent(estimate: &Estimate) -> String {
 /// A share as a percentage with one digit: `12.3 %`.
 #[must_use]
 pub fn share(value: f64) -> String {
-    format!("{} %", fixed(100.0 * value, 1))
+    if value.is_nan() {
+        "–".to_owned()
+    } else {
+        format!("{} %", fixed(100.0 * value, 1))
+    }
 }
 
 /// Bytes in the largest unit that leaves at least one: `91.7 MB`.
@@ -112,12 +128,27 @@ pub fn fixed(value: f64, decimals: i32) -> String {
     ))
 }
 
-/// Text cut to a width in characters, the middle replaced by `…`.
+/// Text from a file's name or content, safe for a terminal: control characters become `\u{fffd}`.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// [`plain`] text cut to a width in characters, the middle replaced by `…`.
 #[must_use]
 pub fn shortened(text: &str, width: usize) -> String {
+    let text = plain(text);
     let length = text.chars().count();
     if length <= width || width < 3 {
-        return text.to_owned();
+        return text;
     }
     let (head, tail) = (width / 3, width - width / 3 - 1);
     let start: String = text.chars().take(head).collect();
@@ -172,6 +203,8 @@ mod tests {
                 "1\u{a0}234\u{a0}567"
             ]
         );
+        assert_eq!([1.234e30, f64::NAN].map(significant), ["1.23e30", "–"]);
+        assert_eq!(shortened("a\u{1b}[31mb", 20), "a\u{fffd}[31mb");
         assert_eq!([512, 91_730_000].map(bytes), ["512 B", "91.7 MB"]);
         assert_eq!(shortened("abcdefghij", 7), "ab…ghij");
     }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use kld_core::{
     estimate::Estimate,
     result::{Calibration, FragmentScore, FrequencyKl, Score, TokenShare},
-    summary::ClusterUnit,
 };
 
 use crate::{
@@ -26,7 +25,8 @@ impl Exporter<Score> for Terminal {
         if !s.run.complete {
             writeln!(
                 out,
-                "       stopped early: the numbers cover the windows done"
+                "       stopped early: the numbers cover {} of {} windows",
+                s.run.windows_done, s.protocol.windows
             )?;
         }
         writeln!(
@@ -46,10 +46,7 @@ impl Exporter<Score> for Terminal {
             plus_minus(&self.in_unit(&s.entropy))
         )?;
         writeln!(out, "    top-1 hit rate    {}", percent(&s.top1_hit_rate))?;
-        let by = match s.errors_clustered_by {
-            ClusterUnit::Fragment => "fragment",
-            ClusterUnit::Window => "window",
-        };
+        let by = s.errors_clustered_by.name();
         let (positions, bytes) = (count(s.positions), count(s.bytes));
         writeln!(
             out,
@@ -78,8 +75,7 @@ impl Terminal {
         let value = |nats: f64| significant(nats * self.unit.per_nat());
         let unit = self.unit.name();
         let mut text = format!(
-            "  token frequencies of the text (P) against what the model expected (Q)\n    KL(P‖Q) {} {unit}, of which {} would \
-             remain if the text were drawn from the model; JS {} {unit}\n",
+            "  token frequencies of the text (P) against what the model expected (Q)\n    KL(P‖Q) {} {unit} (a text drawn from the model would have {}); JS {} {unit}\n",
             value(f.kl),
             value(f.sampling_floor),
             value(f.js),
@@ -117,6 +113,7 @@ impl Terminal {
             "bits/byte",
             "frequency KL (floor)",
         ];
+        let value = |nats: f64| significant(nats * self.unit.per_nat());
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         rows.extend(fragments.iter().take(SHOWN).map(|f| {
             vec![
@@ -127,8 +124,8 @@ impl Terminal {
                 significant(f.bits_per_byte.value),
                 format!(
                     "{} ({})",
-                    significant(f.frequency.kl),
-                    significant(f.frequency.sampling_floor)
+                    value(f.frequency.kl),
+                    value(f.frequency.sampling_floor)
                 ),
             ]
         }));

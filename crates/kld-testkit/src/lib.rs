@@ -132,6 +132,34 @@ pub fn byte_tokenizer(merges: &[(&str, &str)]) -> Tokenizer {
     Tokenizer::from_folder(folder.path()).expect("a byte-level tokenizer")
 }
 
+/// The tokenizer of [`byte_tokenizer`] with one more token, `bos`, that it puts before every text.
+///
+/// # Panics
+///
+/// As [`byte_tokenizer`].
+#[must_use]
+pub fn byte_tokenizer_with_bos(bos: &str) -> Tokenizer {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write_byte_tokenizer(folder.path(), &[]);
+    let path = folder.path().join("tokenizer.json");
+    let text = std::fs::read_to_string(&path).expect("the tokenizer just written");
+    let mut tokenizer: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    tokenizer["added_tokens"] = serde_json::json!([{"id": 256, "content": bos, "single_word": false, "lstrip": false,
+        "rstrip": false, "normalized": false, "special": true}]);
+    tokenizer["post_processor"] = serde_json::json!({"type": "TemplateProcessing",
+        "single": [{"SpecialToken": {"id": bos, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {bos: {"id": bos, "ids": [256], "tokens": [bos]}}});
+    std::fs::write(&path, tokenizer.to_string()).expect("a writable temporary folder");
+    let settings = serde_json::json!({"bos_token": bos, "add_bos_token": true});
+    std::fs::write(
+        folder.path().join("tokenizer_config.json"),
+        settings.to_string(),
+    )
+    .expect("a writable temporary folder");
+    Tokenizer::from_folder(folder.path()).expect("a byte-level tokenizer")
+}
+
 fn write_byte_tokenizer(folder: &Path, merges: &[(&str, &str)]) {
     let alphabet = gpt2_alphabet().into_iter().map(String::from);
     let merged = merges.iter().map(|(a, b)| format!("{a}{b}"));

@@ -1,8 +1,12 @@
 //! Arguments that several verbs share, and what they turn into.
 
-use std::{path::PathBuf, str::FromStr, thread};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    thread,
+};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use kld_eval::{Cut, Fragment, Protocol, Scored, Work, read_fragments};
 use kld_kernels::{Isa, Kernel};
@@ -42,20 +46,26 @@ impl TextArgs {
         read_fragments(&self.text, &self.field).context("cannot read the text")
     }
 
-    pub(crate) fn cut(&self, scored: ScoredName) -> Cut {
-        Cut {
-            protocol: match self.protocol {
-                ProtocolName::Kld => Protocol::Kld,
-                ProtocolName::LlamaCpp => Protocol::LlamaCpp,
-            },
+    /// How the text is cut; `usual` is what the verb scores unless told otherwise.
+    pub(crate) fn cut(&self, scored: Option<ScoredName>, usual: ScoredName) -> anyhow::Result<Cut> {
+        let (protocol, usual) = match self.protocol {
+            ProtocolName::Kld => (Protocol::Kld, usual),
+            ProtocolName::LlamaCpp => (Protocol::LlamaCpp, ScoredName::SecondHalf),
+        };
+        let scored = match (protocol, scored.unwrap_or(usual)) {
+            (Protocol::LlamaCpp, ScoredName::All) => {
+                bail!("--protocol llama.cpp scores the second half: leave --score all away")
+            }
+            (_, ScoredName::All) => Scored::All,
+            (_, ScoredName::SecondHalf) => Scored::SecondHalf,
+        };
+        Ok(Cut {
+            protocol,
             context: self.context,
-            scored: match scored {
-                ScoredName::SecondHalf => Scored::SecondHalf,
-                ScoredName::All => Scored::All,
-            },
+            scored,
             max_windows: self.max_windows,
             seed: self.seed,
-        }
+        })
     }
 }
 
@@ -68,7 +78,7 @@ pub(crate) enum ProtocolName {
 }
 
 /// Names of what is scored on the command line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ScoredName {
     /// Positions with at least half a window of context before them
     SecondHalf,
@@ -101,7 +111,10 @@ impl WorkArgs {
 
 /// The kernel for this machine, or the one that `KLD_ISA` names.
 fn kernel() -> anyhow::Result<Kernel> {
-    let Ok(name) = std::env::var("KLD_ISA") else {
+    let Some(name) = std::env::var("KLD_ISA")
+        .ok()
+        .filter(|name| !name.is_empty())
+    else {
         return Ok(Kernel::detect());
     };
     let isa: Isa = name.parse().context("KLD_ISA")?;
@@ -149,6 +162,34 @@ impl FromStr for Size {
             Err(expected())
         }
     }
+}
+
+/// Refuses outputs that would replace an input or each other, before any work is done.
+pub(crate) fn refuse_overwriting(
+    outputs: &[Option<&PathBuf>],
+    inputs: &[&Path],
+) -> anyhow::Result<()> {
+    let files: Vec<&PathBuf> = outputs.iter().copied().flatten().collect();
+    for (index, output) in files.iter().enumerate() {
+        ensure!(
+            !files[..index].contains(output),
+            "two outputs go to {}: give each its own",
+            output.display()
+        );
+        // What does not exist yet cannot be an input.
+        let Ok(target) = output.canonicalize() else {
+            continue;
+        };
+        let is_input = inputs
+            .iter()
+            .any(|input| input.canonicalize().is_ok_and(|input| input == target));
+        ensure!(
+            !is_input,
+            "{} is an input: writing the result there would destroy it",
+            output.display()
+        );
+    }
+    Ok(())
 }
 
 fn positive(text: &str) -> Result<usize, String> {

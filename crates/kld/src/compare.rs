@@ -1,6 +1,6 @@
 //! `kld compare P Q… --text T…`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kld_core::{gate::Gate, result::Comparison};
@@ -9,7 +9,7 @@ use kld_models::LogitSource;
 use kld_report::{Csv, Json, Terminal as Table, Unit};
 
 use crate::{
-    args::{ScoredName, TextArgs, WorkArgs},
+    args::{ScoredName, TextArgs, WorkArgs, refuse_overwriting},
     exit::Outcome,
     models::Opener,
     output::Output,
@@ -22,7 +22,7 @@ use crate::{
 /// logits, and from them D(P‖Q), D(Q‖P), JS and more; errors are clustered by fragment, because the tokens of one text are not
 /// independent. A model is a Hugging Face folder, `org/name[@revision]`, or a .gguf file.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, override_usage = "kld compare [OPTIONS] <P> <Q>... --text <PATH>...")]
 pub(crate) struct CompareArgs {
     /// The reference P: what the candidates should be
     #[arg(value_name = "P")]
@@ -35,9 +35,9 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     text: TextArgs,
 
-    /// Which positions are scored
-    #[arg(long, value_enum, default_value_t = ScoredName::SecondHalf, help_heading = "Text")]
-    score: ScoredName,
+    /// Which positions are scored [default: second-half]
+    #[arg(long, value_enum, help_heading = "Text")]
+    score: Option<ScoredName>,
 
     #[command(flatten)]
     work: WorkArgs,
@@ -67,9 +67,17 @@ Examples:
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
 
-Exit codes: 0 fine · 1 a gate was exceeded · 2 wrong input, file or usage · 3 interrupted (what was measured is printed)";
+Exit codes: 0 fine · 1 a gate was exceeded · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
+            a second Ctrl-C ends at once with 130)";
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
+    let models = std::iter::once(&args.reference)
+        .chain(&args.candidates)
+        .map(Path::new);
+    let inputs: Vec<&Path> = models
+        .chain(args.text.text.iter().map(PathBuf::as_path))
+        .collect();
+    refuse_overwriting(&[args.json.as_ref(), args.csv.as_ref()], &inputs)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let csv = args.csv.as_deref().map(Output::open).transpose()?;
     let fragments = args.text.fragments()?;
@@ -85,29 +93,41 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let candidates: Vec<&dyn LogitSource> =
         candidates.iter().map(|c| c as &dyn LogitSource).collect();
 
-    let cut = args.text.cut(args.score);
+    let cut = args.text.cut(args.score, ScoredName::SecondHalf)?;
     let compared = compare(&reference, &candidates, &fragments, &cut, work, &observer);
     observer.finish();
     let mut result = compared?;
     judge(&mut result, args.fail_above.as_ref());
+    let warnings = result
+        .candidates
+        .iter()
+        .flat_map(|c| c.warnings.clone())
+        .collect();
 
     let unit = if args.bits { Unit::Bits } else { Unit::Nats };
-    let stdout_is_taken = [&json, &csv].into_iter().flatten().any(Output::is_stdout);
+    let stdout_is_taken = stdout_taken(&[&json, &csv]);
     if let Some(json) = json {
         json.write(&Json, &result)?;
     }
     if let Some(csv) = csv {
         csv.write(&Csv, &result)?;
     }
-    if !stdout_is_taken {
+    if stdout_is_taken {
+        observer.warn_all(warnings);
+    } else {
         Output::Stdout.write(&Table { unit }, &result)?;
     }
     Ok(outcome(&result))
 }
 
+/// Does one of the outputs take stdout, so that the table may not go there?
+fn stdout_taken(outputs: &[&Option<Output>]) -> bool {
+    outputs.iter().copied().flatten().any(Output::is_stdout)
+}
+
 fn judge(result: &mut Comparison, gate: Option<&Gate>) {
     for candidate in &mut result.candidates {
-        candidate.verdict = gate.map(|gate| gate.judge(candidate));
+        candidate.verdict = gate.map(|gate| gate.judge(candidate, result.run.complete));
     }
 }
 
@@ -118,9 +138,11 @@ fn outcome(result: &Comparison) -> Outcome {
         .iter()
         .filter_map(|c| c.verdict.as_ref())
         .any(|verdict| !verdict.passed);
-    match (result.run.complete, failed) {
-        (false, _) => Outcome::Interrupted,
-        (true, true) => Outcome::GateExceeded,
-        (true, false) => Outcome::Fine,
+    let unmeasured = result.candidates.iter().any(|c| c.positions == 0);
+    match () {
+        () if !result.run.complete => Outcome::Interrupted,
+        () if unmeasured => Outcome::NothingMeasured,
+        () if failed => Outcome::GateExceeded,
+        () => Outcome::Fine,
     }
 }

@@ -9,6 +9,8 @@ pub(crate) enum Outcome {
     Fine,
     /// 1: a gate given by the user was exceeded.
     GateExceeded,
+    /// 2: of a model not a single position could be measured; the result says so.
+    NothingMeasured,
     /// 3: interrupted; what was measured so far has been printed.
     Interrupted,
 }
@@ -21,6 +23,7 @@ impl From<Outcome> for ExitCode {
         ExitCode::from(match outcome {
             Outcome::Fine => 0,
             Outcome::GateExceeded => 1,
+            Outcome::NothingMeasured => WRONG_INPUT,
             Outcome::Interrupted => 3,
         })
     }

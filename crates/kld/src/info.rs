@@ -25,7 +25,7 @@ use crate::{
 /// What a model file or folder is: family, sizes, types, tokenizer, hash; without loading its weights
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// The model: a Hugging Face folder, org/name[@revision], or a .gguf file
+    /// The model: a Hugging Face folder, `org/name[@revision]`, or a .gguf file
     #[arg(value_name = "X")]
     model: String,
 

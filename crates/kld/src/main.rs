@@ -42,9 +42,20 @@ fn main() -> ExitCode {
                 reason = "the one place where errors are printed"
             )]
             {
-                eprintln!("error: {error:#}");
+                eprintln!("error: {}", told(&error));
             }
             ExitCode::from(exit::WRONG_INPUT)
         }
     }
+}
+
+/// The chain of causes in one line; a cause that the message before it already tells is not told again.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }

@@ -57,6 +57,14 @@ impl Terminal {
         }
     }
 
+    /// Says each warning once; for when results go to stdout as data, where nobody reads them.
+    pub(crate) fn warn_all(&self, mut warnings: Vec<String>) {
+        warnings.dedup();
+        for warning in &warnings {
+            self.warning(warning);
+        }
+    }
+
     fn draw(&self, progress: &Progress) {
         let bar = self.bar.get_or_init(|| {
             let style = ProgressStyle::with_template(

@@ -1,13 +1,13 @@
 //! `kld score M --text T…`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kld_eval::score::score;
 use kld_report::{Json, Terminal as Table, Unit};
 
 use crate::{
-    args::{ScoredName, TextArgs, WorkArgs},
+    args::{ScoredName, TextArgs, WorkArgs, refuse_overwriting},
     exit::Outcome,
     models::Opener,
     output::Output,
@@ -19,18 +19,18 @@ use crate::{
 /// Cross-entropy, perplexity and bits per byte of the model on the text; the divergence of the text's token frequencies from what
 /// the model expected over it, with the tokens that carry it; and how far the model's confidence can be believed.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, override_usage = "kld score [OPTIONS] <M> --text <PATH>...")]
 pub(crate) struct ScoreArgs {
-    /// The model: a Hugging Face folder, org/name[@revision], or a .gguf file
+    /// The model: a Hugging Face folder, `org/name[@revision]`, or a .gguf file
     #[arg(value_name = "M")]
     model: String,
 
     #[command(flatten)]
     text: TextArgs,
 
-    /// Which positions are scored
-    #[arg(long, value_enum, default_value_t = ScoredName::All, help_heading = "Text")]
-    score: ScoredName,
+    /// Which positions are scored [default: all; second-half with --protocol llama.cpp]
+    #[arg(long, value_enum, help_heading = "Text")]
+    score: Option<ScoredName>,
 
     #[command(flatten)]
     work: WorkArgs,
@@ -53,6 +53,11 @@ Examples:
 Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted (what was measured is printed)";
 
 pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
+    let inputs: Vec<&Path> = [Path::new(&args.model)]
+        .into_iter()
+        .chain(args.text.text.iter().map(PathBuf::as_path))
+        .collect();
+    refuse_overwriting(&[args.json.as_ref()], &inputs)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let fragments = args.text.fragments()?;
     let work = args.work.work()?;
@@ -62,24 +67,27 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     let scored = score(
         &model,
         &fragments,
-        &args.text.cut(args.score),
+        &args.text.cut(args.score, ScoredName::All)?,
         work,
         &observer,
     );
     observer.finish();
     let result = scored?;
 
+    let outcome = match () {
+        () if !result.run.complete => Outcome::Interrupted,
+        () if result.positions == 0 => Outcome::NothingMeasured,
+        () => Outcome::Fine,
+    };
     let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
     if let Some(json) = json {
         json.write(&Json, &result)?;
     }
-    if !stdout_is_taken {
+    if stdout_is_taken {
+        observer.warn_all(result.warnings);
+    } else {
         let unit = if args.bits { Unit::Bits } else { Unit::Nats };
         Output::Stdout.write(&Table { unit }, &result)?;
     }
-    Ok(if result.run.complete {
-        Outcome::Fine
-    } else {
-        Outcome::Interrupted
-    })
+    Ok(outcome)
 }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{ProtocolRecord, RunRecord};
 use crate::{
     ModelCard,
-    estimate::Estimate,
+    estimate::{ClusterUnit, Estimate},
     gate::Verdict,
     quantile::Quantiles,
-    summary::{CONFIDENCE_EDGES, ClusterUnit, Quantity, Summary, Sums, WindowSums, position_range},
+    summary::{CONFIDENCE_EDGES, Quantity, Summary, Sums, WindowSums, position_range},
 };
 
 /// Everything that one `kld compare` found; schema `kld.compare/1`.
@@ -44,6 +44,8 @@ pub struct Candidate {
     pub errors_clustered_by: ClusterUnit,
     /// Number of clusters with scored positions.
     pub clusters: usize,
+    /// As many clusters of equal size say as much: (Σ n)² / Σ n².
+    pub effective_clusters: f64,
     /// Forward KL, D(P‖Q).
     pub kl: Divergence,
     /// Reverse KL, D(Q‖P).
@@ -100,21 +102,20 @@ impl Candidate {
             }
         };
         let fragments = fragments(summary, fragment_names);
-        let unit = summary.cluster_unit();
+        let (errors_clustered_by, (clusters, effective_clusters)) = summary.clusters();
+        let share_of_positions = |quantity| mean(quantity).within(0.0, 1.0);
         Self {
             model,
             positions: total.count,
             not_finite: summary.not_finite(),
-            errors_clustered_by: unit,
-            clusters: match unit {
-                ClusterUnit::Fragment => fragments.iter().filter(|f| f.positions > 0).count(),
-                ClusterUnit::Window => summary.windows().filter(|(_, w)| w.all.count > 0).count(),
-            },
+            errors_clustered_by,
+            clusters,
+            effective_clusters,
             kl: Divergence::new(mean(Quantity::Kl), &summary.kl),
             reverse_kl: Divergence::new(mean(Quantity::ReverseKl), &summary.reverse_kl),
             js: Divergence::new(mean(Quantity::Js), &summary.js),
-            top1_agreement: mean(Quantity::Top1Agreement),
-            top10_overlap: mean(Quantity::TopkOverlap),
+            top1_agreement: share_of_positions(Quantity::Top1Agreement),
+            top10_overlap: share_of_positions(Quantity::TopkOverlap),
             delta_p: DeltaP::new(mean(Quantity::DeltaP), mean(Quantity::DeltaPSquared)),
             perplexity: Perplexities::new(summary, |w| Some(&w.all)),
             entropy_reference: mean(Quantity::EntropyP),
@@ -160,7 +161,7 @@ impl Divergence {
     fn new(mean: Estimate, quantiles: &Quantiles) -> Self {
         let [median, p90, p95, p99, p999] = quantiles.at([0.5, 0.9, 0.95, 0.99, 0.999]);
         Self {
-            mean,
+            mean: mean.within(0.0, f64::INFINITY),
             median,
             p90,
             p95,
@@ -250,13 +251,17 @@ impl Slice {
             from,
             to,
             positions: sums.count,
-            kl: summary.mean(&select, |s| s[Quantity::Kl]),
+            kl: summary
+                .mean(&select, |s| s[Quantity::Kl])
+                .within(0.0, f64::INFINITY),
             share_of_kl: if total[Quantity::Kl] > 0.0 {
                 sums[Quantity::Kl] / total[Quantity::Kl]
             } else {
                 0.0
             },
-            top1_agreement: summary.mean(&select, |s| s[Quantity::Top1Agreement]),
+            top1_agreement: summary
+                .mean(&select, |s| s[Quantity::Top1Agreement])
+                .within(0.0, 1.0),
         })
     }
 }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ProtocolRecord, RunRecord};
-use crate::{ModelCard, estimate::Estimate, summary::ClusterUnit};
+use crate::{
+    ModelCard,
+    estimate::{ClusterUnit, Estimate},
+};
 
 /// Everything that one `kld score` found; schema `kld.score/1`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,13 +23,17 @@ pub struct Score {
     pub not_finite: u64,
     /// What the standard errors are clustered by.
     pub errors_clustered_by: ClusterUnit,
-    /// Bytes of text that the scored tokens stand for.
+    /// Number of clusters with scored positions.
+    pub clusters: usize,
+    /// As many clusters of equal size say as much: (Σ n)² / Σ n².
+    pub effective_clusters: f64,
+    /// Bytes of text that the scored tokens stand for; special tokens stand for none.
     pub bytes: u64,
     /// Mean negative log-likelihood of the text's tokens, in nats per token.
     pub cross_entropy: Estimate,
     /// exp(cross-entropy).
     pub perplexity: Estimate,
-    /// Σ nll / (bytes · ln 2): independent of the tokenizer.
+    /// Σ nll / (bytes · ln 2) over tokens that are text: nearly independent of the tokenizer.
     pub bits_per_byte: Estimate,
     /// Mean entropy of the predicted distributions, in nats.
     pub entropy: Estimate,
@@ -36,6 +43,8 @@ pub struct Score {
     pub frequency: FrequencyKl,
     /// Confidence against hit rate.
     pub calibration: Calibration,
+    /// Mean probability on columns of the head that are no tokens, cut off before scoring.
+    pub padding_mass: f64,
     /// By fragment, largest cross-entropy first.
     pub fragments: Vec<FragmentScore>,
     /// What the user should know before trusting the numbers.
@@ -81,6 +90,7 @@ pub struct TokenShare {
     /// How often the model expected it: Q · positions.
     pub expected: f64,
     /// Its part of the divergence, p·ln(p/q) − p + q ≥ 0, in nats; these parts add up to D(P‖Q).
+    #[serde(with = "crate::number")]
     pub contribution: f64,
 }
 
@@ -121,7 +131,7 @@ pub struct FragmentScore {
     pub positions: u64,
     /// Scored positions left out because they were not finite.
     pub not_finite: u64,
-    /// Bytes of text that the scored tokens stand for.
+    /// Bytes of text that the scored tokens stand for; special tokens stand for none.
     pub bytes: u64,
     /// Mean negative log-likelihood per token, in nats; the error is clustered by the fragment's windows.
     pub cross_entropy: Estimate,
