@@ -59,6 +59,11 @@ fn dependencies() -> Result<Vec<String>> {
     let output = cargo_command(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
     let metadata: Value =
         serde_json::from_slice(&output.stdout).context("cargo metadata did not give JSON")?;
+    against_the_law(&metadata)
+}
+
+/// What the manifests, as `cargo metadata` tells them, have against the law.
+fn against_the_law(metadata: &Value) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     for package in metadata["packages"]
         .as_array()
@@ -145,4 +150,49 @@ fn rust_files(folder: &Path) -> Result<BTreeSet<std::path::PathBuf>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn broken(name: &str, on: &str, kind: &Value) -> Vec<String> {
+        let metadata =
+            json!({"packages": [{"name": name, "dependencies": [{"name": on, "kind": kind}]}]});
+        against_the_law(&metadata).unwrap()
+    }
+
+    #[test]
+    fn arrows_against_the_flow_are_found() {
+        assert_eq!(
+            broken("kld-core", "kld-models", &Value::Null),
+            ["kld-core depends on kld-models"]
+        );
+        assert_eq!(
+            broken("kld-report", "kld-eval", &Value::Null),
+            ["kld-report depends on kld-eval"]
+        );
+        assert_eq!(
+            broken("kld-eval", "candle-core", &Value::Null),
+            ["kld-eval names candle-core, which only kld-models may"]
+        );
+        assert_eq!(broken("kld-new", "serde", &Value::Null).len(), 1);
+    }
+
+    #[test]
+    fn arrows_with_the_flow_and_the_testkit_in_tests_are_fine() {
+        assert!(broken("kld-eval", "kld-models", &Value::Null).is_empty());
+        assert!(broken("kld-eval", "kld-testkit", &json!("dev")).is_empty());
+        assert_eq!(
+            broken("kld-eval", "kld-testkit", &Value::Null),
+            ["kld-eval depends on kld-testkit"]
+        );
+    }
+
+    #[test]
+    fn this_project_keeps_the_law() {
+        check().unwrap();
+    }
 }

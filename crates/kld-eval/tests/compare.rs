@@ -335,7 +335,7 @@ fn windows_that_do_not_suit_are_refused() {
         |fragments: &[Fragment], cut: &Cut| run(&p, &[&q], fragments, cut).unwrap_err().to_string();
     assert_eq!(
         refused(&sample(100), &cut(8192, Scored::All)),
-        "a window of 8192 tokens was asked for, but q was made for at most 4096"
+        "a window of 8192 tokens was asked for, but p was made for at most 4096"
     );
     assert_eq!(
         refused(&sample(100), &cut(2, Scored::All)),
@@ -347,8 +347,9 @@ fn windows_that_do_not_suit_are_refused() {
     };
     let message = refused(&[text("t", "short")], &llama);
     assert!(
-        message
-            .starts_with("nothing to score: the text has 5 tokens in 1 fragments; llama.cpp needs"),
+        message.starts_with(
+            "nothing to score: the text has 5 tokens (fragments: 1); protocol llama.cpp needs"
+        ),
         "{message}"
     );
 }

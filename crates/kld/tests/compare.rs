@@ -107,7 +107,7 @@ fn the_table_says_how_far_a_quantized_model_has_moved() {
         JS       0.0001097 ± 0.0000083   8.83e-5  0.000215  0.000266  0.000356  0.000414  0.000419
         top-1 agreement  96.9 ± 1.1 %   top-10 overlap 98.20 ± 0.41 %
         Δp               mean −0.00294 %   rms 0.0380 %
-        perplexity       208 → 208 (×1.0009 ± 0.0023)
+        perplexity       207.64 → 207.83 (×1.0009 ± 0.0023)
         positions        161, errors clustered by window (11 windows)
       by confidence of P
         P(top-1)    positions              KL(P‖Q)    top-1  share of KL
@@ -149,7 +149,7 @@ fn the_json_has_what_its_page_says() {
         desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
     insta::assert_snapshot!(shape(&result), @r"
      candidates protocol reference run schema
-    .candidates[] by_confidence by_position clusters delta_p entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
+    .candidates[] by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
     .candidates[].by_confidence[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].by_position[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].delta_p mean± rms±
@@ -160,20 +160,20 @@ fn the_json_has_what_its_page_says() {
     .candidates[].model bytes compute context_length family format name parameters sha256 vocabulary weights
     .candidates[].perplexity candidate± ratio± reference±
     .candidates[].reverse_kl max mean± median p90 p95 p99 p999
-    .candidates[].verdict checks not_finite passed
+    .candidates[].verdict checks complete not_finite passed
     .candidates[].verdict.checks[] limit meaning metric passed value
     .candidates[].worst[] context kl observed observed_prob_candidate observed_prob_reference observed_rank_candidate observed_rank_reference position reverse_kl top1_candidate top1_prob_candidate top1_prob_reference top1_reference
     .candidates[].worst[].position fragment row window
     .protocol context fragments name scored seed token_stream_sha256 tokens windows windows_left_out
     .reference bytes compute context_length family format name parameters sha256 vocabulary weights
-    .run complete elapsed_s isa metrics threads version
+    .run complete elapsed_s isa metrics threads version windows_done
     ");
     assert_eq!(result["schema"], "kld.compare/1");
     assert_eq!(result["reference"]["name"], "p.gguf");
     assert_eq!(result["candidates"][0]["verdict"]["passed"], true);
     let score = desk.json("score p.gguf --text text.txt --context 32");
     insta::assert_snapshot!(shape(&score), @r"
-     bits_per_byte± bytes calibration cross_entropy± entropy± errors_clustered_by fragments frequency model not_finite perplexity± positions protocol run schema top1_hit_rate± warnings
+     bits_per_byte± bytes calibration clusters cross_entropy± effective_clusters entropy± errors_clustered_by fragments frequency model not_finite padding_mass perplexity± positions protocol run schema top1_hit_rate± warnings
     .calibration bins expected_calibration_error overconfidence±
     .calibration.bins[] confidence from hit_rate positions to
     .fragments[] bits_per_byte± bytes cross_entropy± frequency index name not_finite perplexity± positions
@@ -185,7 +185,7 @@ fn the_json_has_what_its_page_says() {
     .frequency.under_predicted[] contribution count expected text token
     .model bytes compute context_length family format name parameters sha256 vocabulary weights
     .protocol context fragments name scored seed token_stream_sha256 tokens windows windows_left_out
-    .run complete elapsed_s isa metrics threads version
+    .run complete elapsed_s isa metrics threads version windows_done
     ");
     assert_eq!(score["schema"], "kld.score/1");
 }
@@ -334,6 +334,26 @@ fn what_cannot_be_used_is_refused_with_what_to_do() {
             "--max-windows",
         ),
         ("compare p.gguf --text text.txt", "<Q>"),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --json p.gguf",
+            "p.gguf is an input",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --csv text.txt",
+            "text.txt is an input",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --json r --csv r",
+            "two outputs go to r",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --json - --csv -",
+            "two outputs go to -",
+        ),
+        (
+            "compare p.gguf q8_0.gguf --text text.txt --protocol llama.cpp --score all",
+            "leave --score all away",
+        ),
         ("compare p.gguf q8_0.gguf", "--text"),
     ];
     for (arguments, words) in cases {
@@ -450,7 +470,7 @@ fn score_and_info_say_what_there_is() {
         top-1 hit rate    0.00 %
         positions         177 (187 bytes), errors clustered by window
       token frequencies of the text (P) against what the model expected (Q)
-        KL(P‖Q) 1.68 nats, of which 0.302 would remain if the text were drawn from the model; JS 0.395 nats
+        KL(P‖Q) 1.68 nats (a text drawn from the model would have 0.302); JS 0.395 nats
         under-predicted  in text  expected  part of KL
         ␣                     28      1.32       0.333
         o                     16      2.18       0.102
@@ -479,6 +499,86 @@ fn score_and_info_say_what_there_is() {
     assert!(
         desk.printed("info p.gguf --tensors")
             .contains("blk.1.ffn_down.weight")
+    );
+}
+
+#[test]
+fn bits_are_shown_where_bits_are_asked_for() {
+    let desk = Desk::new();
+    let arguments = "compare p.gguf q8_0.gguf --text text.txt --context 32";
+    let nats = desk.json(arguments)["candidates"][0]["kl"]["max"]
+        .as_f64()
+        .unwrap();
+    let table = desk.printed(&format!("{arguments} --bits"));
+    let bits = format!("{:.5}", nats * std::f64::consts::LOG2_E);
+    assert!(
+        table.matches(&bits).count() >= 2,
+        "not both in the table and with the worst token: {table}"
+    );
+    // JSON stays in nats.
+    assert_eq!(
+        desk.json(&format!("{arguments} --bits"))["candidates"][0]["kl"]["max"].as_f64(),
+        Some(nats)
+    );
+}
+
+#[test]
+fn the_llama_cpp_protocol_means_the_same_to_every_verb() {
+    let desk = Desk::new();
+    fs::write(desk.path("long.txt"), TEXT.repeat(3)).unwrap();
+    let protocol = "--text long.txt --context 32 --protocol llama.cpp";
+    let compared = desk.json(&format!("compare p.gguf q8_0.gguf {protocol}"));
+    let scored = desk.json(&format!("score p.gguf {protocol}"));
+    assert_eq!(compared["protocol"], scored["protocol"]);
+    let windows = scored["protocol"]["windows"].as_u64().unwrap();
+    assert_eq!(scored["positions"].as_u64().unwrap(), windows * 15);
+    let (p, q) = (
+        &compared["candidates"][0]["perplexity"]["reference"]["value"],
+        &scored["perplexity"]["value"],
+    );
+    assert!((p.as_f64().unwrap() / q.as_f64().unwrap() - 1.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_model_of_which_nothing_can_be_measured_has_no_result() {
+    let desk = Desk::new();
+    // NaN in the last norm makes every logit NaN.
+    let folder = desk.path("broken");
+    fs::create_dir(&folder).unwrap();
+    for name in ["config.json", "tokenizer.json"] {
+        fs::copy(golden("llama").join(name), folder.join(name)).unwrap();
+    }
+    let mut weights = fs::read(golden("llama").join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&weights[8..8 + length]).unwrap();
+    let at = 8
+        + length
+        + header["model.norm.weight"]["data_offsets"][0]
+            .as_u64()
+            .unwrap() as usize;
+    weights[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(folder.join("model.safetensors"), weights).unwrap();
+
+    let output = desk.kld("compare p.gguf broken q8_0.gguf --text text.txt --context 32 --json r.json --fail-above mean=1");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        table.contains("no position could be measured") && table.contains("verdict: FAILED"),
+        "{table}"
+    );
+    let json: Value = serde_json::from_slice(&fs::read(desk.path("r.json")).unwrap()).unwrap();
+    assert_eq!(json["candidates"][0]["kl"]["mean"]["value"], Value::Null);
+    assert!(
+        json["candidates"][1]["kl"]["mean"]["value"]
+            .as_f64()
+            .unwrap()
+            > 0.0
+    );
+    assert_eq!(
+        desk.kld("score broken --text text.txt --context 32")
+            .status
+            .code(),
+        Some(2)
     );
 }
 
