@@ -7,7 +7,7 @@ Needs mpmath. Prints Rust constants, lowest power first, rounded to f32, with th
 
 import struct
 
-from mpmath import cosh, exp, linspace, log, lu_solve, matrix, mp, mpf, sinh
+from mpmath import cosh, exp, linspace, log, lu_solve, matrix, mp, mpf, sinh, sqrt
 
 mp.dps = 40
 
@@ -90,4 +90,7 @@ if __name__ == "__main__":
     show("PHI", "2·(eᵘ − 1 − u)/u² on |u| ≤ 1", lambda u: 2 * exp_tail(u), mpf(-1), mpf(1), 6)
     for degree in (4, 5):
         show("JS", "(u·sinh u − cosh u·ln cosh u)/u² in u² on |u| ≤ 1", js_even, mpf(0), mpf(1), degree)
+    show("COSH", "cosh u in u² on |u| ≤ 1", lambda v: cosh(sqrt(v)), mpf(0), mpf(1), 4)
+    sinh_over = near_zero(lambda v: (sinh(sqrt(v)) / sqrt(v)).real, 16)
+    show("SINH", "(sinh u)/u in u² on |u| ≤ 1", sinh_over, mpf(0), mpf(1), 3)
     show("LN_1P", "ln(1 + s)/s on 0 ≤ s ≤ e⁻²", log_quotient, mpf(0), exp(mpf(-2)), 4)

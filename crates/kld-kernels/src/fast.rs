@@ -1,27 +1,33 @@
 //! The fast path: two rows in one logical pass.
 //!
 //! ```text
-//! for each block of both rows:                        first pass, from memory
-//!     m  = max so far (sums are rescaled when it grows)
-//!     S += Σ e^(x−m),  A += Σ (x−m)·e^(x−m)           → log-sum-exp = m + ln S, entropy = ln S − A/S
+//! for each block of both rows:                        from memory
+//!     if the rows nearly agree: moments of y − x      (see `near`)
+//!     otherwise, with m = max so far:
+//!         S += Σ e^(x−m),  A += Σ (x−m)·e^(x−m)
 //!     top-k, rank of the observed token
+//! log-sum-exp = m + ln S, entropy = ln S − A/S        of all blocks
 //! c = lse_q − lse_p
-//! for each block of both rows:                        second pass, from cache
+//! KL = that of the moments, moved to c
+//! for each other block:                               second pass, from cache
 //!     t = (y − x) − c
 //!     KL += e^(x−m_p)·φ(t), …                          → divided by S_p
 //! ```
+//!
+//! Where the moments are not good enough, all blocks go through the second pass.
 //!
 //! How the code differs: with a temperature T, x stands for x/T; blocks of half precision are widened to a buffer first;
 //! and a row whose sums are not finite (a fault, or logits beyond what f32 lanes can hold) gives `None`, upon which the
 //! caller turns to [`crate::scalar`] for the fault or the number.
 
-use crate::lanes::{Lanes, PairSums, Scale, Shifts};
+use crate::lanes::{Lanes, PairSums, Scale, Shifts, WIDTH};
 use crate::logit::Logit;
+use crate::near::Near;
 use crate::row::{Observed, ObservedSingle, PairOptions, RowPair, RowSingle};
 use crate::top::Top;
 
 /// How many entries of a row are handled at a time: few enough for the L1 cache.
-const BLOCK: usize = 2048;
+const BLOCK: usize = 1024;
 
 /// The least divergence, per square of the offset c, for which y − x need not be computed exactly.
 ///
@@ -36,33 +42,44 @@ pub(crate) fn pair<L: Logit, M: Logit>(
     q: &[M],
     options: &PairOptions,
 ) -> Option<RowPair> {
-    let mut scan_p = Scan::new(
-        lanes,
-        options,
-        options
-            .observed
-            .map(|token| (token, p[token as usize].widen())),
-    );
-    let mut scan_q = Scan::new(
-        lanes,
-        options,
-        options
-            .observed
-            .map(|token| (token, q[token as usize].widen())),
-    );
+    let own_p = options
+        .observed
+        .map(|token| (token, p[token as usize].widen()));
+    let own_q = options
+        .observed
+        .map(|token| (token, q[token as usize].widen()));
+    let mut scan_p = Scan::new(lanes, options, own_p);
+    let mut scan_q = Scan::new(lanes, options, own_q);
+    let mut near = Near::new(lanes, options.temperature);
+    let mut far = Vec::new();
     let (mut buffer_p, mut buffer_q) = ([0.0; BLOCK], [0.0; BLOCK]);
     for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
-        scan_p.block(L::widen_row(p, &mut buffer_p));
-        scan_q.block(M::widen_row(q, &mut buffer_q));
+        let wide_p = L::widen_row(p, &mut buffer_p);
+        let wide_q = M::widen_row(q, &mut buffer_q);
+        if let Some([max_p, max_q]) = near.block(wide_p, wide_q) {
+            scan_p.order(wide_p, max_p);
+            scan_q.order(wide_q, max_q);
+        } else {
+            scan_p.block(wide_p);
+            scan_q.block(wide_q);
+            far.push((p, q));
+        }
     }
+    near.join(&mut scan_p, &mut scan_q);
     let (ends_p, ends_q) = (scan_p.finish()?, scan_q.finish()?);
-    let sums = second_pass(
-        lanes,
-        p,
-        q,
-        [&scan_p, &scan_q],
-        ends_q.log_sum_exp - ends_p.log_sum_exp,
-    )?;
+    let offset = ends_q.log_sum_exp - ends_p.log_sum_exp;
+    let mut shifts = shifts(&scan_p, &scan_q, offset, offset.abs() < 1.0);
+    let all = || p.chunks(BLOCK).zip(q.chunks(BLOCK));
+    let (sums, least) = match near.sums(offset, ends_p.log_sum_exp, scan_p.sum) {
+        Some(near) => (near.sums + second_pass(lanes, far, &shifts), near.least),
+        None => (second_pass(lanes, all(), &shifts), 0.0),
+    };
+    let mut sums = sums.normalized(scan_p.sum)?;
+    let least = least.max(ONE_SIZE * offset * offset);
+    if sums.kl < least || sums.reverse_kl < least || 4.0 * sums.js < least {
+        shifts.one_size = false;
+        sums = second_pass(lanes, all(), &shifts).normalized(scan_p.sum)?;
+    }
     let overlap = if options.top_k == 0 {
         0
     } else {
@@ -90,38 +107,20 @@ pub(crate) fn pair<L: Logit, M: Logit>(
     })
 }
 
-/// The divergences, given both scans and the difference of their log-sum-exps.
-///
-/// The rows are taken to lie close together first. If then the divergence is small for the distance they do have, the
-/// pass is run again with differences that are exact at any distance.
-fn second_pass<L: Logit, M: Logit>(
+/// The terms of the divergences over some blocks, with both log-sum-exps known.
+fn second_pass<'a, L: Logit, M: Logit>(
     lanes: &'static Lanes,
-    p: &[L],
-    q: &[M],
-    [scan_p, scan_q]: [&Scan; 2],
-    offset: f64,
-) -> Option<PairSums> {
-    let run = |one_size| {
-        let shifts = shifts(scan_p, scan_q, offset, one_size);
-        let (mut buffer_p, mut buffer_q) = ([0.0; BLOCK], [0.0; BLOCK]);
-        let mut sums = PairSums::default();
-        for (p, q) in p.chunks(BLOCK).zip(q.chunks(BLOCK)) {
-            let (p, q) = (
-                L::widen_row(p, &mut buffer_p),
-                M::widen_row(q, &mut buffer_q),
-            );
-            sums += lanes.pair_sums(p, q, &shifts);
-        }
-        sums.normalized(scan_p.sum)
-    };
-    let least = ONE_SIZE * offset * offset;
-    let quick = if offset.abs() < 1.0 { run(true) } else { None };
-    match quick {
-        Some(sums) if sums.kl >= least && sums.reverse_kl >= least && 4.0 * sums.js >= least => {
-            Some(sums)
-        }
-        _ => run(false),
+    blocks: impl IntoIterator<Item = (&'a [L], &'a [M])>,
+    shifts: &Shifts,
+) -> PairSums {
+    let (mut buffer_p, mut buffer_q) = ([0.0; BLOCK], [0.0; BLOCK]);
+    let mut sums = PairSums::default();
+    for (p, q) in blocks {
+        let p = L::widen_row(p, &mut buffer_p);
+        let q = M::widen_row(q, &mut buffer_q);
+        sums += lanes.pair_sums(p, q, shifts);
     }
+    sums
 }
 
 /// See [`crate::Kernel::single`].
@@ -160,8 +159,8 @@ pub(crate) fn add_probs<L: Logit>(
     }
 }
 
-/// The first pass over one row, block by block.
-struct Scan {
+/// One row, block by block: its log-sum-exp and entropy, and what its order tells.
+pub(crate) struct Scan {
     lanes: &'static Lanes,
     temperature: f32,
     /// Entries seen so far.
@@ -197,6 +196,11 @@ impl Scan {
     /// Takes the next block in.
     fn block(&mut self, block: &[f32]) {
         let max = self.add(block);
+        self.order(block, max);
+    }
+
+    /// Takes in what the order of the next block's entries tells, given the largest.
+    fn order(&mut self, block: &[f32], max: f32) {
         if max > self.top.bar() {
             self.offer(block);
         }
@@ -216,13 +220,24 @@ impl Scan {
             self.scale = Scale::new(max, self.temperature);
         }
         let mut sums = self.lanes.exp_sums(block, &self.scale);
-        if sums.max - self.scale.max > self.scale.room() {
+        if !self.scale.is_close(sums.max) {
             self.raise(sums.max);
             sums = self.lanes.exp_sums(block, &self.scale);
         }
         self.sum += sums.sum;
         self.weighted += sums.weighted;
         sums.max
+    }
+
+    /// Adds sums that others made, on the scale on which `max` has the exponential 1.
+    pub(crate) fn join(&mut self, max: f32, sum: f64, weighted: f64) {
+        if max > self.scale.max {
+            self.raise(max);
+        }
+        let lower = f64::from(max) - f64::from(self.scale.max);
+        let factor = (lower / f64::from(self.temperature)).exp();
+        self.weighted += factor * (weighted + lower * sum);
+        self.sum += factor * sum;
     }
 
     /// Brings the sums to a scale on which `max` has the exponential 1.
@@ -238,12 +253,29 @@ impl Scan {
 
     /// Offers a block to the top k.
     fn offer(&mut self, block: &[f32]) {
+        let least = if self.seen == 0 {
+            self.least(block)
+        } else {
+            f32::NEG_INFINITY
+        };
         let mut start = 0;
-        while let Some(found) = self.lanes.find_above(&block[start..], self.top.bar()) {
+        while let Some(found) = self
+            .lanes
+            .find_above(&block[start..], self.top.bar().max(least))
+        {
             let entry = start + found;
             self.top.offer((self.seen + entry) as u32, block[entry]);
             start = entry + 1;
         }
+    }
+
+    /// A bar that as many entries of a block exceed as are wanted, so that not each of the first few is taken in.
+    fn least(&self, block: &[f32]) -> f32 {
+        let mut top = Top::new(self.top.k());
+        for (group, entries) in block.chunks(WIDTH).enumerate() {
+            top.offer(group as u32, self.lanes.max(entries));
+        }
+        top.bar().next_down()
     }
 
     /// Counts the entries of a block that come before the observed token.

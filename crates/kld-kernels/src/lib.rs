@@ -37,6 +37,8 @@ mod isa;
 mod kernel;
 mod lanes;
 mod logit;
+mod moments;
+mod near;
 mod one_pass;
 mod row;
 pub mod scalar;

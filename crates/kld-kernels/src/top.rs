@@ -27,6 +27,11 @@ impl Top {
         }
     }
 
+    /// How many entries are kept.
+    pub(crate) fn k(&self) -> usize {
+        self.k
+    }
+
     /// What an entry must exceed to be taken in.
     pub(crate) fn bar(&self) -> f32 {
         match self.k {

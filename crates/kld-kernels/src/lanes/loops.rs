@@ -2,7 +2,8 @@
 
 use super::WIDTH;
 use super::arith::Arith;
-use super::math::{LOWEST, exp2, js_even, ln_1p, twice_phi};
+use super::math::{GROWN, LOWEST, TINY, cosh_sinh, exp2, js_even, ln_1p, twice_phi};
+use crate::moments::{Moments, ORDERS};
 
 /// How many entries of a row are summed in f32 lanes before the sums are widened to f64.
 const ROW_STRETCH: usize = 64 * WIDTH;
@@ -12,6 +13,10 @@ const AHEAD: usize = 64;
 
 /// The largest (t/2)² for which the near formulas hold.
 const NEAR: f32 = 1.0;
+
+/// How much larger than 1 the exponentials should be at most, as a power of two: little, since the rounding of x − max is in
+/// proportion to it.
+const CLOSE: f32 = 4.0;
 
 /// The exponential scale of one row: x ↦ e^((x − max)/temperature) = 2^((x − max)·per).
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +43,11 @@ impl Scale {
     /// By how much an entry may exceed `max`, while the exponentials stay far from what f32 can hold.
     pub(crate) fn room(&self) -> f32 {
         40.0 / self.per
+    }
+
+    /// Whether a row whose largest entry is `max` is served well by this scale.
+    pub(crate) fn is_close(&self, max: f32) -> bool {
+        max - self.max <= CLOSE / self.per
     }
 
     /// x − max, but no lower than `lowest`; and its exponential. NaN stays NaN.
@@ -67,6 +77,17 @@ pub(crate) struct RowSums {
     pub(crate) max: f32,
 }
 
+/// What [`super::Lanes::moments`] gives of two blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockMoments {
+    /// The moments.
+    pub(crate) moments: Moments,
+    /// The largest entries, NaN left aside.
+    pub(crate) max: [f32; 2],
+    /// The largest |u|.
+    pub(crate) reach: f64,
+}
+
 /// Sums over two blocks for [`crate::Kernel::pair_one_pass`], with w and v the exponentials of x and y.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OnePassSums {
@@ -74,6 +95,69 @@ pub(crate) struct OnePassSums {
     pub(crate) sums: [f64; 4],
     /// The largest entries.
     pub(crate) max: [f32; 2],
+}
+
+/// Where [`super::Lanes::moments`] counts from: values of both rows that are near their maxima, and a guess of the
+/// difference of their log-sum-exps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Centre {
+    /// Of P and of Q: the largest entry, or one that is not much smaller.
+    pub(crate) max: [f32; 2],
+    /// The guess, times the temperature.
+    pub(crate) offset: f32,
+    /// 1/(2·temperature).
+    pub(crate) half: f32,
+    /// `half` times [`GROWN`].
+    pub(crate) grown_half: f32,
+    /// log₂e/(2·temperature).
+    pub(crate) per: f32,
+    /// What (x − max) + (y − max) is cut off at. It leaves room for products with small u, lest they fall below the normal
+    /// floats.
+    pub(crate) lowest: f32,
+}
+
+impl Centre {
+    /// For two rows with these largest entries, and y − x of some entry.
+    pub(crate) fn new(max: [f32; 2], offset: f32, temperature: f32) -> Centre {
+        let per = 0.5 * std::f32::consts::LOG2_E / temperature;
+        Centre {
+            max,
+            offset,
+            half: 0.5 / temperature,
+            grown_half: GROWN * 0.5 / temperature,
+            per,
+            lowest: -100.0 / per,
+        }
+    }
+
+    /// As [`Scale::is_close`], for both rows.
+    pub(crate) fn is_close(&self, max: [f32; 2]) -> bool {
+        let close = |side: usize| max[side] - self.max[side] <= 0.5 * CLOSE / self.per;
+        close(0) && close(1)
+    }
+
+    /// Raises both `max` to these, if they are larger; gives the sum of the differences.
+    pub(crate) fn raise(&mut self, max: [f32; 2]) -> f64 {
+        let mut risen = 0.0;
+        for (old, max) in self.max.iter_mut().zip(max) {
+            let new = larger(*old, max);
+            risen += f64::from(new) - f64::from(*old);
+            *old = new;
+        }
+        risen
+    }
+
+    /// Moves the offset so that u becomes smaller by about h; gives by how much it does.
+    pub(crate) fn shift(&mut self, h: f64) -> f64 {
+        let (half, old) = (f64::from(self.half), f64::from(self.offset));
+        self.offset = (old + h / half) as f32;
+        (f64::from(self.offset) - old) * half
+    }
+
+    /// (max of Q − max of P) − offset.
+    pub(crate) fn gap(&self) -> f64 {
+        f64::from(self.max[1]) - f64::from(self.max[0]) - f64::from(self.offset)
+    }
 }
 
 /// What the sums over a row pair must know of both rows beforehand.
@@ -158,23 +242,39 @@ pub(super) fn count_above(block: &[f32], bar: f32) -> usize {
 }
 
 /// See [`super::Lanes::find_above`].
+///
+/// Sixteen vectors at a time without a branch in them. Plain loops, since an iterator's adapters are not always inlined, and
+/// then not compiled for the wrapper's features.
 #[inline(always)]
 pub(super) fn find_above(block: &[f32], bar: f32) -> Option<usize> {
-    const PEEK: usize = 16 * WIDTH;
-    let (chunks, _) = block.as_chunks::<PEEK>();
-    let coarse = PEEK
-        * chunks
+    let (chunks, tail) = block.as_chunks::<WIDTH>();
+    let mut start = 0;
+    for group in chunks.chunks(16) {
+        let mut first = [u32::MAX; WIDTH];
+        for (index, chunk) in group.iter().enumerate() {
+            for j in 0..WIDTH {
+                let entry = if chunk[j] > bar {
+                    (index * WIDTH + j) as u32
+                } else {
+                    u32::MAX
+                };
+                first[j] = first[j].min(entry);
+            }
+        }
+        let first = first
             .iter()
-            .take_while(|chunk| count_above(*chunk, bar) == 0)
-            .count();
-    let (chunks, _) = block[coarse..].as_chunks::<WIDTH>();
-    let fine = coarse
-        + WIDTH
-            * chunks
-                .iter()
-                .take_while(|chunk| count_above(*chunk, bar) == 0)
-                .count();
-    Some(fine + block[fine..].iter().position(|&x| x > bar)?)
+            .fold(u32::MAX, |first, &entry| first.min(entry));
+        if first < u32::MAX {
+            return Some(start + first as usize);
+        }
+        start += group.len() * WIDTH;
+    }
+    for (index, &x) in tail.iter().enumerate() {
+        if x > bar {
+            return Some(start + index);
+        }
+    }
+    None
 }
 
 /// See [`super::Lanes::exp_sums`].
@@ -256,6 +356,72 @@ pub(super) fn one_pass_sums<A: Arith>(
                 .fold(f32::NEG_INFINITY, |max, &x| larger(max, x))
         }),
     }
+}
+
+/// See [`super::Lanes::moments`], where v is u times [`GROWN`].
+#[inline(always)]
+pub(super) fn moments<A: Arith>(
+    p: &[[f32; WIDTH]],
+    q: &[[f32; WIDTH]],
+    s: &Centre,
+) -> Option<BlockMoments> {
+    let mut lanes = [[0.0; WIDTH]; ORDERS + 2];
+    let mut top = [[f32::NEG_INFINITY; WIDTH]; 2];
+    let mut largest = [0; WIDTH];
+    for (p, q) in p.iter().zip(q) {
+        prefetch(p, AHEAD);
+        prefetch(q, AHEAD);
+        for j in 0..WIDTH {
+            top[0][j] = larger(top[0][j], p[j]);
+            top[1][j] = larger(top[1][j], q[j]);
+            let both = (p[j] - s.max[0]) + (q[j] - s.max[1]);
+            let both = if both < s.lowest { s.lowest } else { both };
+            let r = exp2::<A>(both, s.per);
+            let v = ((q[j] - p[j]) - s.offset) * s.grown_half;
+            // Both rows masked: weight and difference are zero. A fault still shows in r.
+            let v = if v.is_nan() { 0.0 } else { v };
+            let square = v * v;
+            // The bits of floats that are not negative sort like integers.
+            largest[j] = largest[j].max(square.to_bits());
+
+            let odd = r * v;
+            lanes[0][j] += r;
+            lanes[1][j] += odd;
+            lanes[2][j] = A::mul_add(r, square, lanes[2][j]);
+            lanes[3][j] = A::mul_add(odd, square, lanes[3][j]);
+            let mut power = if square < TINY { 0.0 } else { square * square };
+            for order in (4..ORDERS - 1).step_by(2) {
+                lanes[order][j] = A::mul_add(r, power, lanes[order][j]);
+                lanes[order + 1][j] = A::mul_add(odd, power, lanes[order + 1][j]);
+                power *= square;
+            }
+            lanes[ORDERS - 1][j] = A::mul_add(r, power, lanes[ORDERS - 1][j]);
+            let (cosh, sinh) = cosh_sinh::<A>(square);
+            lanes[ORDERS][j] = A::mul_add(r * both, cosh, lanes[ORDERS][j]);
+            lanes[ORDERS + 1][j] = A::mul_add(odd * both, sinh, lanes[ORDERS + 1][j]);
+        }
+    }
+    let largest = largest.iter().fold(0, |most: u32, &bits| most.max(bits));
+    if largest > (GROWN * GROWN * NEAR).to_bits() {
+        return None;
+    }
+    let mut moments = Moments::default();
+    let mut shrink = 1.0;
+    for (sum, lanes) in moments.orders.iter_mut().zip(&lanes) {
+        *sum = shrink * total(lanes);
+        shrink /= f64::from(GROWN);
+    }
+    (moments.cosh, moments.sinh) = (total(&lanes[ORDERS]), total(&lanes[ORDERS + 1]));
+    let mut max = [f32::NEG_INFINITY; 2];
+    for (max, lanes) in max.iter_mut().zip(&top) {
+        *max = lanes.iter().fold(*max, |max, &x| larger(max, x));
+    }
+    let reach = f64::from(f32::from_bits(largest)).sqrt() / f64::from(GROWN);
+    Some(BlockMoments {
+        moments,
+        max,
+        reach,
+    })
 }
 
 /// See [`super::Lanes::near_sums`].

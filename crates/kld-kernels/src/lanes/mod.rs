@@ -16,9 +16,10 @@ mod arith;
 mod loops;
 mod math;
 
-pub(crate) use loops::{OnePassSums, PairSums, RowSums, Scale, Shifts};
+pub(crate) use loops::{BlockMoments, Centre, OnePassSums, PairSums, RowSums, Scale, Shifts};
+pub(crate) use math::JS;
 
-use std::ops::AddAssign;
+use std::ops::{Add, AddAssign};
 
 use crate::isa::Isa;
 
@@ -44,6 +45,7 @@ pub(crate) struct Lanes {
     count_above: unsafe fn(&[f32], f32) -> usize,
     find_above: unsafe fn(&[f32], f32) -> Option<usize>,
     exp_sums: unsafe fn(&[f32], &Scale) -> RowSums,
+    moments: PairLoop<Option<BlockMoments>, Centre>,
     near_sums: PairLoop<Option<NearSums>>,
     near_sums_one_size: PairLoop<Option<NearSums>>,
     far_sums: PairLoop<PairSums>,
@@ -93,22 +95,44 @@ impl Lanes {
         unsafe { (self.exp_sums)(block, scale) }
     }
 
+    /// The moments of two blocks of equal length; none if an entry has |u| > 1, or is masked in one row only.
+    pub(crate) fn moments(&self, p: &[f32], q: &[f32], centre: &Centre) -> Option<BlockMoments> {
+        let ((p, tail_p), (q, tail_q)) = (p.as_chunks::<WIDTH>(), q.as_chunks::<WIDTH>());
+        // SAFETY: as in `max`.
+        let block = unsafe { (self.moments)(p, q, centre) }?;
+        if tail_p.is_empty() {
+            return Some(block);
+        }
+        let (tail_p, tail_q) = ([loops::padded(tail_p)], [loops::padded(tail_q)]);
+        // SAFETY: as in `max`.
+        let tail = unsafe { (self.moments)(&tail_p, &tail_q, centre) }?;
+        Some(block + tail)
+    }
+
     /// The terms of the divergences of two blocks, which are of equal length and without NaN and +∞.
     pub(crate) fn pair_sums(&self, p: &[f32], q: &[f32], shifts: &Shifts) -> PairSums {
         let mut sums = PairSums::default();
         let ((p, tail_p), (q, tail_q)) = (p.as_chunks::<WIDTH>(), q.as_chunks::<WIDTH>());
+        // After a far stretch the next is likely to be far, and its beginning is tried first.
+        let mut peek = false;
         for (p, q) in p.chunks(STRETCH).zip(q.chunks(STRETCH)) {
-            match self.near_sums(p, q, shifts) {
-                Some([kl, reverse_kl, js]) => {
-                    sums += PairSums {
-                        kl,
-                        reverse_kl,
-                        js,
-                        ..PairSums::default()
-                    }
-                }
-                None => sums += self.far_sums(p, q, shifts),
-            }
+            let some = p.len().min(STRETCH / 8);
+            let hopeless = peek && self.near_sums(&p[..some], &q[..some], shifts).is_none();
+            let near = if hopeless {
+                None
+            } else {
+                self.near_sums(p, q, shifts)
+            };
+            peek = near.is_none();
+            sums += near.map_or_else(
+                || self.far_sums(p, q, shifts),
+                |[kl, reverse_kl, js]| PairSums {
+                    kl,
+                    reverse_kl,
+                    js,
+                    ..PairSums::default()
+                },
+            );
         }
         if !tail_p.is_empty() {
             sums += self.far_sums(&[loops::padded(tail_p)], &[loops::padded(tail_q)], shifts);
@@ -161,10 +185,10 @@ macro_rules! lanes {
     ($name:ident, $arith:ty, $doc:literal $(, $features:literal)?) => {
         #[doc = $doc]
         mod $name {
-            use super::{Lanes, NearSums, OnePassSums, WIDTH, PairSums, RowSums, Scale, Shifts, arith, loops};
+            use super::{BlockMoments, Centre, Lanes, NearSums, OnePassSums, WIDTH, PairSums, RowSums, Scale, Shifts, arith, loops};
 
             pub(super) static LANES: Lanes =
-                Lanes { max, count_above, find_above, exp_sums, near_sums, near_sums_one_size, far_sums, one_pass_sums, add_exp };
+                Lanes { max, count_above, find_above, exp_sums, moments, near_sums, near_sums_one_size, far_sums, one_pass_sums, add_exp };
 
             $(#[target_feature(enable = $features)])?
             fn max(block: &[f32]) -> f32 {
@@ -184,6 +208,11 @@ macro_rules! lanes {
             $(#[target_feature(enable = $features)])?
             fn exp_sums(block: &[f32], scale: &Scale) -> RowSums {
                 loops::exp_sums::<$arith>(block, scale)
+            }
+
+            $(#[target_feature(enable = $features)])?
+            fn moments(p: &[[f32; WIDTH]], q: &[[f32; WIDTH]], s: &Centre) -> Option<BlockMoments> {
+                loops::moments::<$arith>(p, q, s)
             }
 
             $(#[target_feature(enable = $features)])?
@@ -233,6 +262,28 @@ lanes!(
     "AVX-512 as every server core since 2017 has it.",
     "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt"
 );
+
+impl Add for BlockMoments {
+    type Output = BlockMoments;
+
+    fn add(mut self, other: BlockMoments) -> BlockMoments {
+        self.moments += other.moments;
+        self.reach = self.reach.max(other.reach);
+        for (max, theirs) in self.max.iter_mut().zip(other.max) {
+            *max = max.max(theirs);
+        }
+        self
+    }
+}
+
+impl Add for PairSums {
+    type Output = PairSums;
+
+    fn add(mut self, other: PairSums) -> PairSums {
+        self += other;
+        self
+    }
+}
 
 impl AddAssign for PairSums {
     fn add_assign(&mut self, other: PairSums) {

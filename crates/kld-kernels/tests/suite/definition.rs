@@ -257,6 +257,58 @@ macro_rules! suite {
             }
 
             #[test]
+            fn rows_whose_likely_tokens_differ_from_the_rest_agree() {
+                let Some(kernel) = kernel($isa) else { return };
+                for (spread, noise_size) in [(3.0, 0.02), (3.0, 0.3), (0.1, 0.5), (1.0, 0.7)] {
+                    let p = noise(20_011, 21, spread);
+                    let q = disturbed(&p, 22, noise_size);
+                    for (token, height) in [(0, 12.0), (9_000, 8.0), (9_000, 20.0), (20_010, 60.0)]
+                    {
+                        for change in [0.0, 0.1, -0.6, 1.7, -3.0] {
+                            let (mut p, mut q) = (p.clone(), q.clone());
+                            p[token] += height;
+                            q[token] += height + change;
+                            let what = format!(
+                                "spread {spread}, noise {noise_size}, token {token} at {height} and {change} more"
+                            );
+                            check(kernel, &what, &p, &q, &PairOptions::default());
+                        }
+                    }
+                }
+            }
+
+            #[test]
+            fn differences_that_drift_along_the_row_agree() {
+                let Some(kernel) = kernel($isa) else { return };
+                let p = noise(20_011, 23, 2.0);
+                for slope in [1e-6_f32, 1e-5, -4e-5, 1e-4, 2e-4] {
+                    let q = disturbed(&p, 24, 0.05);
+                    let q: Vec<f32> = q.iter().enumerate().map(|(i, y)| y + i as f32 * slope).collect();
+                    check(kernel, &format!("slope {slope}"), &p, &q, &PairOptions::default());
+                    check(kernel, &format!("slope −{slope}"), &q, &p, &PairOptions::default());
+                }
+            }
+
+            #[test]
+            fn rows_that_agree_in_parts_agree() {
+                let Some(kernel) = kernel($isa) else { return };
+                let p = noise(20_011, 25, 3.0);
+                for every in [1, 2, 7] {
+                    for (size, low) in [(3.0, 0.0), (0.9, 5.0), (f32::NEG_INFINITY, 0.0)] {
+                        let mut q = disturbed(&p, 26, 0.2);
+                        let mut p = p.clone();
+                        for block in (0..20_000).step_by(1000 * every) {
+                            q[block + 5] += size;
+                            p[block + 5] -= low;
+                        }
+                        let what = format!("{size} more every {every}000, {low} lower");
+                        check(kernel, &what, &p, &q, &PairOptions::default());
+                        check(kernel, &(what + ", exchanged"), &q, &p, &PairOptions::default());
+                    }
+                }
+            }
+
+            #[test]
             fn temperatures_agree() {
                 let Some(kernel) = kernel($isa) else { return };
                 let p = noise(5003, 13, 3.0);
