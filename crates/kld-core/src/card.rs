@@ -7,8 +7,15 @@ use serde::{Deserialize, Serialize};
 pub struct ModelCard {
     /// The name by which the user gave it: a path or `org/name[@revision]`.
     pub name: String,
+    /// The commit that a name of the hub stood for; `None` for files and folders.
+    #[serde(default)]
+    pub revision: Option<String>,
     /// SHA-256 over the model's weight files (for several files: over their hashes, in file-name order), lower-case hex.
     pub sha256: String,
+    /// SHA-256 over what else decides the numbers: settings and tokenizer, lower-case hex. Of a folder over its files of these
+    /// kinds; a GGUF file has all in itself, and this is its `sha256` again. Two models with equal hashes give equal logits.
+    #[serde(default)]
+    pub config_sha256: String,
     /// The container: `gguf` or `safetensors`.
     pub format: String,
     /// The model family as its config names it, e.g. `llama`, `qwen2`, `gpt2`.

@@ -136,6 +136,9 @@ impl Divergences {
         let skew = Divergence::SkewKl {
             alpha: orders.skew_alpha,
         };
+        let renyi = Divergence::Renyi {
+            alpha: orders.renyi_alpha,
+        };
         let (kl, reverse_kl) = (forward(Divergence::Kl), reverse(Divergence::Kl));
         let js = forward(Divergence::Js);
         Ok(Self {
@@ -157,8 +160,8 @@ impl Divergences {
             },
             renyi: AtAlpha {
                 alpha: orders.renyi_alpha,
-                value: renyi(orders.renyi_alpha, &entries),
-                reverse: renyi(orders.renyi_alpha, &swapped),
+                value: forward(renyi),
+                reverse: reverse(renyi),
             },
             total_variation: forward(Divergence::TotalVariation),
             hellinger: forward(Divergence::Hellinger),
@@ -260,22 +263,5 @@ fn same_length(reference: usize, candidate: usize) -> Result<()> {
 }
 
 fn total(divergence: Divergence, entries: &[Entry]) -> f64 {
-    divergence.finish(sum(entries.iter().map(|entry| divergence.term(entry))))
-}
-
-/// Rényi's divergence; where its sum of powers is beyond the largest float, the logarithm of that sum by log-sum-exp.
-fn renyi(alpha: f64, entries: &[Entry]) -> f64 {
-    let direct = total(Divergence::Renyi { alpha }, entries);
-    let impossible = entries
-        .iter()
-        .any(|entry| entry.q_is_zero() && !entry.p_is_zero());
-    if direct.is_finite() || impossible {
-        return direct;
-    }
-    let powers = entries.iter().filter(|entry| !entry.p_is_zero());
-    let powers: Vec<_> = powers
-        .map(|entry| alpha * entry.ln_p + (1.0 - alpha) * entry.ln_q)
-        .collect();
-    let highest = powers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (highest + sum(powers.iter().map(|power| (power - highest).exp())).ln()) / (alpha - 1.0)
+    divergence.total(|| entries.iter().copied(), |terms| sum(terms))
 }

@@ -33,12 +33,16 @@ pub enum Smoothing {
     JelinekMercer(f64),
 }
 
+/// The most that is added to an entry: beyond it nothing would be left of the input, and far beyond it sums overflow.
+const MOST: f64 = 1e9;
+
 impl Smoothing {
     /// Smooths two distributions.
     ///
     /// # Panics
     ///
-    /// If they have different lengths, or the smoothing is that of counts: see [`counts`](Self::counts).
+    /// If they have different lengths, the smoothing is that of counts (see [`counts`](Self::counts)), or its strength is so
+    /// large that sums overflow, which no parsed one is.
     #[must_use]
     pub fn distributions(self, p: &Distribution, q: &Distribution) -> (Distribution, Distribution) {
         let (p, q) = (p.probs(), q.probs());
@@ -89,8 +93,9 @@ impl FromStr for Smoothing {
         let strength: f64 = strength
             .parse()
             .map_err(|_| refused("expected epsilon:1e-10, laplace:1 or jelinek-mercer:0.1"))?;
-        if !strength.is_finite() || strength <= 0.0 {
-            return Err(refused("its strength must be above 0"));
+        // NaN is neither.
+        if !(strength > 0.0 && strength <= MOST) {
+            return Err(refused("its strength must be above 0 and at most 1e9"));
         }
         match name {
             "epsilon" => Ok(Self::Epsilon(strength)),

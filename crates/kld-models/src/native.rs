@@ -60,6 +60,7 @@ pub struct NativeModel {
     arithmetic: Plain,
     weights: Loaded<Plain>,
     head: Head,
+    resident_bytes: u64,
 }
 
 /// How to load a model.
@@ -70,6 +71,8 @@ pub struct LoadOptions {
     pub memory_limit_bytes: Option<u64>,
     /// The name under which results know the model; `None` is its path.
     pub name: Option<String>,
+    /// The commit that the name stands for, for models of the hub.
+    pub revision: Option<String>,
 }
 
 const F32_COMPUTE: &str = "f32 on dequantized weights";
@@ -102,13 +105,15 @@ impl NativeModel {
     ) -> Result<Self> {
         let fits = options
             .memory_limit_bytes
-            .is_none_or(|limit| opened.plan.parameters().saturating_mul(4) <= limit);
+            .is_none_or(|limit| held_bytes(&opened.plan) <= limit);
         let (residency, compute) = if fits {
             (Residency::Held, F32_COMPUTE)
         } else {
             (Residency::MadeWhenUsed, LAYERED_COMPUTE)
         };
-        let mut card = identity::card(path, &opened, compute);
+        let mut card = identity::card(path, &opened, compute)?;
+        card.revision.clone_from(&options.revision);
+        let resident_bytes = if fits { held_bytes(&opened.plan) } else { 0 };
         if let Some(name) = &options.name {
             card.name.clone_from(name);
         }
@@ -124,7 +129,14 @@ impl NativeModel {
             arithmetic,
             weights,
             head,
+            resident_bytes,
         })
+    }
+
+    /// Bytes of weights that are held ready as f32; 0 where layers are made anew each time.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.resident_bytes
     }
 
     /// Runs the decoder up to what the head takes.
@@ -144,6 +156,22 @@ impl NativeModel {
         };
         decoder::hidden_states(arithmetic, &plan.config, &weights, tokens)
     }
+}
+
+/// Bytes that the weights take as f32. Rows of embeddings stay in the file; a head that is the embedding does not.
+fn held_bytes(plan: &weights::Plan) -> u64 {
+    let config = &plan.config;
+    let rows = |count: usize| (count as u64) * (config.hidden as u64);
+    let embedding = if config.tied {
+        0
+    } else {
+        rows(config.vocabulary)
+    };
+    let positions = match config.positions {
+        config::Positions::Learned => rows(config.context_length),
+        config::Positions::Rotary(_) => 0,
+    };
+    (plan.parameters() - embedding - positions).saturating_mul(4)
 }
 
 impl LogitSource for NativeModel {

@@ -226,16 +226,14 @@ fn one_sided(alone: &OneSided, direction: &str, here: &str, there: &str) -> Stri
         format!("{} {}", entry(*index, name.as_deref()), short(*mass))
     };
     let few: Vec<_> = alone.heaviest.iter().take(NAMED).map(named).collect();
-    let list = if alone.entries > few.len() {
-        "for example "
-    } else {
-        ""
-    }
-    .to_owned()
-        + &few.join(", ");
+    let list = match few.len() {
+        0 => String::new(),
+        all if all == alone.entries => format!(": {}", few.join(", ")),
+        _ => format!(": for example {}", few.join(", ")),
+    };
     let entries = plural(alone.entries, "entry has", "entries have");
     format!(
-        "KL({direction}) is infinite: {entries} mass under {here} ({} in all) and none under {there}: {list}\n",
+        "KL({direction}) is infinite: {entries} mass under {here} ({} in all) and none under {there}{list}\n",
         short(alone.mass)
     )
 }

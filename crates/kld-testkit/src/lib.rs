@@ -33,7 +33,9 @@ impl RuleModel {
     ) -> Self {
         let card = ModelCard {
             name: name.to_owned(),
+            revision: None,
             sha256: name.to_owned(),
+            config_sha256: name.to_owned(),
             format: "rule".to_owned(),
             family: "rule".to_owned(),
             weights: "none".to_owned(),

@@ -15,7 +15,7 @@ mod table;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use kld_core::{
     count::{self, Bootstrap, CountEstimates, Counts},
     dist::{
@@ -146,6 +146,7 @@ impl DistArgs {
             self.reference != "-" || self.candidate != "-",
             "only one of P and Q can be `-`"
         );
+        self.check_smoothing()?;
         let meaning = self.meaning();
         let (p, q) = (
             source::read(&self.reference).context("P")?,
@@ -167,6 +168,21 @@ impl DistArgs {
             estimates: compared.estimates,
             warnings: meaning.doubts(&pair),
         })
+    }
+
+    /// Laplace's smoothing adds to counts; a flag that says the numbers are something else contradicts it.
+    fn check_smoothing(&self) -> Result<()> {
+        let flags = [
+            (self.logits, "--logits"),
+            (self.log_probs, "--log-probs"),
+            (self.normalize, "--normalize"),
+        ];
+        match (self.smooth, flags.iter().find(|(given, _)| *given)) {
+            (Some(Smoothing::Laplace(_)), Some((_, flag))) => bail!(
+                "--smooth laplace is for counts, and {flag} says that the numbers are something else\n    hint: leave out {flag} if they are counts, or use epsilon:1e-10 or jelinek-mercer:0.1"
+            ),
+            _ => Ok(()),
+        }
     }
 
     fn meaning(&self) -> Meaning {

@@ -1,10 +1,12 @@
 //! From what the user calls a model to a model: environment, hub cache, tokenizer, memory.
 
-use std::{env, fs, path::PathBuf};
+mod memory;
+
+use std::{env, ffi::OsString, fs, path::PathBuf};
 
 use anyhow::Context;
 use kld_models::{
-    LogitSource, Tokenizer,
+    Tokenizer,
     gguf::Metadata,
     hub::{Format, HubOptions, Location},
     native::{LoadOptions, NativeModel},
@@ -12,7 +14,7 @@ use kld_models::{
 
 use crate::progress::Terminal;
 
-/// The part of the memory that weights may take; the rest is for activations, rows of logits and everybody else.
+/// The part of the free memory that weights may take; the rest is for activations, rows of logits and everybody else.
 const SHARE_FOR_WEIGHTS: f64 = 0.85;
 
 /// Opens models one after the other within one limit of memory.
@@ -23,13 +25,12 @@ pub(crate) struct Opener<'a> {
 }
 
 impl<'a> Opener<'a> {
-    /// `memory` is the user's limit in bytes; without one it is what the machine has free.
+    /// `memory` is the user's limit in bytes, taken at its word; without one it is a share of what is free.
     pub(crate) fn new(memory: Option<u64>, observer: &'a Terminal) -> Self {
-        let memory = memory
-            .or_else(available_memory)
-            .map(|bytes| (bytes as f64 * SHARE_FOR_WEIGHTS) as u64);
+        let share = |free: u64| (free as f64 * SHARE_FOR_WEIGHTS) as u64;
+        let memory = memory.or_else(|| memory::free().map(share));
         Self {
-            hub: hub_options(),
+            hub: hub_options(|name| env::var_os(name)),
             memory,
             observer,
         }
@@ -46,7 +47,8 @@ impl<'a> Opener<'a> {
         let location = self.locate(name)?;
         let options = LoadOptions {
             memory_limit_bytes: self.memory,
-            ..LoadOptions::default()
+            name: Some(name.to_owned()),
+            revision: location.commit.clone(),
         };
         let tokenizer = tokenizer(&location)?;
         let model = match location.format {
@@ -55,7 +57,7 @@ impl<'a> Opener<'a> {
         }
         .with_context(|| format!("cannot open model {name}"))?;
         if let Some(memory) = &mut self.memory {
-            *memory = memory.saturating_sub(model.card().parameters.saturating_mul(4));
+            *memory = memory.saturating_sub(model.resident_bytes());
         }
         Ok(model)
     }
@@ -72,37 +74,55 @@ pub(crate) fn tokenizer(location: &Location) -> anyhow::Result<Tokenizer> {
     tokenizer.with_context(|| format!("cannot read the tokenizer of {}", location.name))
 }
 
-/// The environment that Hugging Face's own tools heed.
-fn hub_options() -> HubOptions {
-    let folder = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
+/// The environment that Hugging Face's own tools heed, and the token that their login leaves in a file.
+fn hub_options(variable: impl Fn(&str) -> Option<OsString>) -> HubOptions {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let folder = |name: &str| variable(name).map(PathBuf::from);
+    let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
+    let caches = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    let home = folder("HF_HOME").or_else(|| Some(caches?.join("huggingface")));
+    let in_home = |name: &str| home.as_ref().map(|home| home.join(name));
+    let logged_in = || {
+        let file = folder("HF_TOKEN_PATH").or_else(|| in_home("token"))?;
+        let token = fs::read_to_string(file).ok()?;
+        Some(token.trim().to_owned()).filter(|token| !token.is_empty())
     };
-    let home = || {
-        folder("XDG_CACHE_HOME")
-            .or_else(|| Some(folder("HOME")?.join(".cache")))
-            .map(|c| c.join("huggingface"))
-    };
-    let cache =
-        folder("HF_HUB_CACHE").or_else(|| Some(folder("HF_HOME").or_else(home)?.join("hub")));
-    let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let defaults = HubOptions::default();
     HubOptions {
-        cache,
+        cache: folder("HF_HUB_CACHE").or_else(|| in_home("hub")),
         endpoint: text("HF_ENDPOINT").unwrap_or(defaults.endpoint),
-        token: text("HF_TOKEN"),
+        token: text("HF_TOKEN").or_else(logged_in),
         proxy: text("HTTPS_PROXY").or_else(|| text("https_proxy")),
         offline: text("HF_HUB_OFFLINE")
             .is_some_and(|v| !["0", "false", "no", "off"].contains(&v.to_lowercase().as_str())),
     }
 }
 
-/// Memory that can be had without swapping; known on Linux only.
-fn available_memory() -> Option<u64> {
-    let report = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = report
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_of_a_login_is_found_where_it_was_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let (home, elsewhere) = (folder.path(), folder.path().join("elsewhere"));
+        fs::write(home.join("token"), "hf_home\n").unwrap();
+        fs::write(&elsewhere, "hf_elsewhere").unwrap();
+        let token = |set: &[(&str, &str)]| {
+            let own = |name: &str| set.iter().find(|(key, _)| *key == name);
+            hub_options(|name| match name {
+                "HF_HOME" => Some(home.into()),
+                _ => own(name).map(|(_, value)| value.into()),
+            })
+            .token
+        };
+        let elsewhere = elsewhere.to_str().unwrap();
+        assert_eq!(token(&[]).unwrap(), "hf_home");
+        assert_eq!(
+            token(&[("HF_TOKEN_PATH", elsewhere)]).unwrap(),
+            "hf_elsewhere"
+        );
+        assert_eq!(token(&[("HF_TOKEN", "hf_set")]).unwrap(), "hf_set");
+        assert_eq!(token(&[("HF_TOKEN_PATH", "no such file")]), None);
+    }
 }

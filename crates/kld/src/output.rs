@@ -4,10 +4,28 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::Context;
 use kld_report::Exporter;
+
+/// The files that are written and not yet renamed.
+static DRAFTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn drafts<T>(change: impl FnOnce(&mut Vec<PathBuf>) -> T) -> T {
+    change(&mut DRAFTS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Removes what an end without return would leave behind.
+pub(crate) fn remove_drafts() {
+    drafts(|drafts| {
+        for draft in drafts.drain(..) {
+            // Gone already where the result was renamed into place.
+            let _ = fs::remove_file(draft);
+        }
+    });
+}
 
 /// A place for one result. A file is written beside its final name and renamed, so that nobody ever sees half of it, and an
 /// older result survives a run that fails.
@@ -47,6 +65,9 @@ impl Output {
             .truncate(true)
             .open(&part);
         let file = Some(file.with_context(|| format!("cannot write {}", path.display()))?);
+        if part != path {
+            drafts(|drafts| drafts.push(part.clone()));
+        }
         Ok(Output::File {
             path: path.to_owned(),
             part,
@@ -94,8 +115,25 @@ impl Drop for Output {
         if let Output::File { path, part, .. } = self
             && part != path
         {
+            drafts(|drafts| drafts.retain(|draft| draft != part));
             // Gone already where the result was renamed into place.
             let _ = fs::remove_file(part);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_without_return_leaves_no_draft() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = || fs::read_dir(folder.path()).unwrap().count();
+        let output = Output::open(&folder.path().join("r.json")).unwrap();
+        assert_eq!(files(), 1);
+        remove_drafts();
+        assert_eq!(files(), 0);
+        drop(output);
     }
 }

@@ -35,6 +35,7 @@ impl Terminal {
     pub(crate) fn listening() -> anyhow::Result<Self> {
         ctrlc::set_handler(|| {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                crate::output::remove_drafts();
                 std::process::exit(130);
             }
             eprintln!("\nstopping after the windows under way; again to stop at once");

@@ -280,7 +280,7 @@ fn counts_give_estimates_with_intervals_and_a_word_on_their_size() {
         total variation             0.122970
         Hellinger distance          0.114051
 
-    KL(P‖Q) is infinite: 1 entry has mass under P (0.00990099 in all) and none under Q: for example 
+    KL(P‖Q) is infinite: 1 entry has mass under P (0.00990099 in all) and none under Q
         hint: Krichevsky-Trofimov and Zhang-Grabchak stay finite: not seen is not impossible
     "#);
     let (once, again) = (
@@ -293,6 +293,29 @@ fn counts_give_estimates_with_intervals_and_a_word_on_their_size() {
         result("50,30,20 40,42,18 --counts --seed 1")["estimates"]
     );
     assert_eq!(once["estimates"]["estimators"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn smoothing_without_sense_is_refused_and_does_not_panic() {
+    for strength in ["epsilon:1e308", "laplace:1e308", "epsilon:inf", "epsilon:0"] {
+        let said = refused(&format!("0.5,0.5 0.5,0.5 --smooth {strength}"));
+        assert!(
+            said.contains("its strength must be above 0 and at most 1e9"),
+            "{said}"
+        );
+    }
+    assert!(number(&result("0.5,0.5 1,0 --smooth epsilon:1e9")["kl"]) < 1e-15);
+}
+
+#[test]
+fn laplace_smooths_counts_and_nothing_else() {
+    for flag in ["--logits", "--log-probs", "--normalize"] {
+        let said = refused(&format!("3,2,1 1,2,3 --smooth laplace:1 {flag}"));
+        assert!(
+            said.contains(&format!("laplace is for counts, and {flag} says")),
+            "{said}"
+        );
+    }
 }
 
 #[test]

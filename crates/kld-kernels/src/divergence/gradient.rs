@@ -3,6 +3,7 @@
 //! Through the softmax, ∂D/∂yⱼ = F′·(rⱼ − Qⱼ·Σᵢ rᵢ)/temperature with rᵢ = [`Divergence::pull`]. Two loops: the first sums
 //! terms and pulls, the second writes the gradient.
 
+use super::terms::{log_power, log_sum_of_powers};
 use super::{Divergence, Entry};
 use crate::fault::{RowFault, Side};
 use crate::logit::Logit;
@@ -64,21 +65,34 @@ pub fn value_and_gradient<L: Logit, M: Logit>(
             scalar::log_prob(y, scale, lse_q),
         )
     };
-    let (mut value, mut pulls) = (0.0, 0.0);
-    for (&x, &y) in p.iter().zip(q) {
-        value += d.term(&entry(x, y));
-        pulls += finite_pull(d, &entry(x, y));
+    let entries = || p.iter().zip(q).map(|(&x, &y)| entry(x, y));
+    let (mut sum, mut pulls) = (0.0, 0.0);
+    for entry in entries() {
+        sum += d.term(&entry);
+        pulls += finite(d.pull(&entry));
     }
-    let outer = f64::from(options.scale) * scale * finite(d.finish_slope(value));
-    for ((grad, &x), &y) in grad_q.iter_mut().zip(p).zip(q) {
-        let entry = entry(x, y);
-        *grad = (outer * (finite_pull(d, &entry) - entry.q * pulls)) as f32;
+    let outer = f64::from(options.scale) * scale;
+    if let Some(alpha) = d.far_order(sum) {
+        let log_sum = log_sum_of_powers(alpha, entries, |terms| terms.sum());
+        for (grad, entry) in grad_q.iter_mut().zip(entries()) {
+            *grad = (outer * far_gradient(&entry, alpha, log_sum)) as f32;
+        }
+        return Ok(log_sum / (alpha - 1.0));
     }
-    Ok(d.finish(value))
+    let outer = outer * finite(d.finish_slope(sum));
+    for (grad, entry) in grad_q.iter_mut().zip(entries()) {
+        *grad = (outer * (finite(d.pull(&entry)) - entry.q * pulls)) as f32;
+    }
+    Ok(d.finish(sum))
 }
 
-fn finite_pull(d: Divergence, entry: &Entry) -> f64 {
-    finite(d.pull(entry))
+/// ∂D/∂yⱼ of Rényi's divergence from the logarithm of its sum of powers: Qⱼ less the share of entry j in that sum. Zero
+/// where that sum is zero or infinite, as no entry can be told to have a share.
+fn far_gradient(entry: &Entry, alpha: f64, log_sum: f64) -> f64 {
+    if log_sum.is_infinite() {
+        return 0.0;
+    }
+    entry.q - (log_power(entry, alpha) - log_sum).exp()
 }
 
 /// `x`, or 0 where it is not finite.

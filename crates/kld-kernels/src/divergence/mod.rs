@@ -95,6 +95,9 @@ pub fn from_logits<L: Logit, M: Logit>(d: Divergence, p: &[L], q: &[M]) -> Resul
 
 /// The divergence between two rows of natural log-probs.
 ///
+/// Rows off by what [`LOG_PROBS_TOLERANCE`] allows are normalised first: their log-sum-exp is subtracted. Otherwise
+/// −ΣP + ΣQ, up to a hundredth of a nat, would stand in the divergence, which may be far smaller.
+///
 /// # Errors
 ///
 /// A [`RowFault`] where an entry is NaN or above 0 by more than rounding, where a row is empty, and where its
@@ -108,10 +111,10 @@ pub fn from_log_probs<T: Copy + Into<f64>>(
     p: &[T],
     q: &[T],
 ) -> Result<f64, RowFault> {
-    check_log_probs(p, Side::Reference)?;
-    check_log_probs(q, Side::Candidate)?;
+    let lse_p = checked_log_total(p, Side::Reference)?;
+    let lse_q = checked_log_total(q, Side::Candidate)?;
     Ok(sum(d, p, q, |a, b| {
-        Entry::from_log_probs(a.into(), b.into())
+        Entry::from_log_probs(a.into() - lse_p, b.into() - lse_q)
     }))
 }
 
@@ -131,23 +134,14 @@ pub fn from_probs<T: Copy + Into<f64>>(d: Divergence, p: &[T], q: &[T]) -> f64 {
 fn sum<A: Copy, B: Copy>(d: Divergence, p: &[A], q: &[B], read: impl Fn(A, B) -> Entry) -> f64 {
     assert_eq!(p.len(), q.len(), "the rows differ in length");
     d.check_parameters();
-    let entries = || p.iter().zip(q).map(|(&a, &b)| read(a, b));
-    let sum = entries().map(|entry| d.term(&entry)).sum();
-    match d {
-        // Σ Pᵅ·Q¹⁻ᵅ is near zero, and its distance from one says little: sum it plainly.
-        Divergence::Renyi { alpha } if sum < -0.5 => {
-            entries()
-                .map(|entry| terms::power_mean(&entry, alpha))
-                .sum::<f64>()
-                .ln()
-                / (alpha - 1.0)
-        }
-        _ => d.finish(sum),
-    }
+    d.total(
+        || p.iter().zip(q).map(|(&a, &b)| read(a, b)),
+        |terms| terms.sum(),
+    )
 }
 
-/// Whether a row can be one of log-probs.
-fn check_log_probs<T: Copy + Into<f64>>(row: &[T], side: Side) -> Result<(), RowFault> {
+/// The log-sum-exp of a row that can be one of log-probs; it is near 0.
+fn checked_log_total<T: Copy + Into<f64>>(row: &[T], side: Side) -> Result<f64, RowFault> {
     let fault = |entry, kind| Err(RowFault { side, entry, kind });
     if row.is_empty() {
         return fault(0, FaultKind::Empty);
@@ -165,5 +159,68 @@ fn check_log_probs<T: Copy + Into<f64>>(row: &[T], side: Side) -> Result<(), Row
     if (total - 1.0).abs() > LOG_PROBS_TOLERANCE {
         return fault(0, FaultKind::NotNormalized { total });
     }
-    Ok(())
+    Ok(total.ln())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: [f64; 3] = [0.2, 0.3, 0.5];
+    const Q: [f64; 3] = [0.25, 0.25, 0.5];
+
+    #[track_caller]
+    fn assert_near(value: f64, expected: f64) {
+        let off = (value - expected).abs() / expected.abs();
+        assert!(off < 1e-12, "{value} against {expected}");
+    }
+
+    #[test]
+    fn what_log_probs_lack_to_one_is_not_divergence() {
+        let logs = |probs: [f64; 3], off: f64| probs.map(|p| p.ln() + off);
+        let families = [
+            Divergence::Kl,
+            Divergence::ReverseKl,
+            Divergence::Js,
+            Divergence::CrossEntropy,
+            Divergence::Renyi { alpha: 2.0 },
+        ];
+        for d in families {
+            let shifted = from_log_probs(d, &logs(P, 5e-3), &logs(Q, -5e-3)).unwrap();
+            assert_near(shifted, from_probs(d, &P, &Q));
+        }
+        let same = from_log_probs(Divergence::Kl, &logs(P, 5e-3), &logs(P, -5e-3)).unwrap();
+        assert!(same < 1e-30, "{same}");
+    }
+
+    #[test]
+    fn renyi_is_finite_where_its_sum_of_powers_is_not() {
+        // 2⁻¹·(2⁻¹/e⁻⁹⁰⁰)⁹ is e⁸⁰⁹³; the divergence is its logarithm over 9.
+        let d = Divergence::Renyi { alpha: 10.0 };
+        let (p, q) = ([0.0_f32, 0.0], [0.0_f32, -900.0]);
+        let expected = (9.0 * 900.0 - 10.0 * 2_f64.ln()) / 9.0;
+        assert_near(from_logits(d, &p, &q).unwrap(), expected);
+        let mut grad = [0.0; 2];
+        let options = GradientOptions::default();
+        let value = value_and_gradient(d, &p, &q, &options, &mut grad).unwrap();
+        assert_near(value, expected);
+        // All of the sum is the second entry's, all of Q the first's.
+        assert_eq!(grad, [1.0, -1.0]);
+        assert_eq!(from_probs(d, &[0.5, 0.5], &[1.0, 0.0]), f64::INFINITY);
+    }
+
+    #[test]
+    fn renyi_keeps_its_digits_where_its_sum_of_powers_is_near_zero() {
+        let d = Divergence::Renyi { alpha: 0.5 };
+        let (p, q) = ([0.0_f32, -900.0], [-900.0_f32, 0.0]);
+        let expected = 900.0 - 2.0 * 2_f64.ln();
+        assert_near(from_logits(d, &p, &q).unwrap(), expected);
+        let mut grad = [0.0; 2];
+        let options = GradientOptions::default();
+        let value = value_and_gradient(d, &p, &q, &options, &mut grad).unwrap();
+        assert_near(value, expected);
+        assert_eq!(grad, [-0.5, 0.5]);
+        assert_eq!(from_probs(d, &[1.0, 0.0], &[0.0, 1.0]), f64::INFINITY);
+        assert!(from_probs(d, &[-1.0, 0.0], &[0.0, 1.0]).is_nan());
+    }
 }

@@ -71,7 +71,34 @@ impl Divergence {
         }
     }
 
-    /// F: what is made of the sum of the terms.
+    /// F(Σ term) over all entries of two rows; `add` sums, so that the caller says how exactly.
+    ///
+    /// Rényi's sum of powers may be beyond the largest float, or so near zero that its distance from one says little,
+    /// where its logarithm is an ordinary number: then it is taken by log-sum-exp.
+    #[must_use]
+    pub fn total<I: Iterator<Item = Entry>>(
+        self,
+        entries: impl Fn() -> I,
+        add: impl Fn(&mut dyn Iterator<Item = f64>) -> f64,
+    ) -> f64 {
+        let sum = add(&mut entries().map(|entry| self.term(&entry)));
+        match self.far_order(sum) {
+            Some(alpha) => log_sum_of_powers(alpha, entries, add) / (alpha - 1.0),
+            None => self.finish(sum),
+        }
+    }
+
+    /// The order of a Rényi divergence whose sum of terms is no good measure of it.
+    pub(super) fn far_order(self, sum: f64) -> Option<f64> {
+        match self {
+            Divergence::Renyi { alpha } if alpha != 1.0 && (sum < -0.5 || sum == f64::INFINITY) => {
+                Some(alpha)
+            }
+            _ => None,
+        }
+    }
+
+    /// F: what is made of the sum of the terms, where that is near enough to zero; see [`total`](Self::total).
     #[must_use]
     pub fn finish(self, sum: f64) -> f64 {
         match self {
@@ -158,13 +185,32 @@ fn js_pull(entry: &Entry, beta: f64) -> f64 {
 }
 
 /// Pᵅ·Q¹⁻ᵅ, taken over the support of P.
-pub(super) fn power_mean(entry: &Entry, alpha: f64) -> f64 {
+fn power_mean(entry: &Entry, alpha: f64) -> f64 {
+    log_power(entry, alpha).exp()
+}
+
+/// ln(Pᵅ·Q¹⁻ᵅ), −∞ outside the support of P.
+pub(super) fn log_power(entry: &Entry, alpha: f64) -> f64 {
     match (entry.p_is_zero(), entry.q_is_zero()) {
-        (true, _) => 0.0,
+        (true, _) => f64::NEG_INFINITY,
         (_, true) if alpha > 1.0 => f64::INFINITY,
-        (_, true) => 0.0,
-        _ => (alpha * entry.ln_p + (1.0 - alpha) * entry.ln_q).exp(),
+        (_, true) => f64::NEG_INFINITY,
+        _ => alpha * entry.ln_p + (1.0 - alpha) * entry.ln_q,
     }
+}
+
+/// ln Σ Pᵅ·Q¹⁻ᵅ, with the largest power taken out so that nothing overflows.
+pub(super) fn log_sum_of_powers<I: Iterator<Item = Entry>>(
+    alpha: f64,
+    entries: impl Fn() -> I,
+    add: impl Fn(&mut dyn Iterator<Item = f64>) -> f64,
+) -> f64 {
+    let powers = || entries().map(|entry| log_power(&entry, alpha));
+    let highest = powers().fold(f64::NEG_INFINITY, f64::max);
+    if highest.is_infinite() {
+        return highest;
+    }
+    highest + add(&mut powers().map(|power| (power - highest).exp())).ln()
 }
 
 fn renyi_term(entry: &Entry, alpha: f64) -> f64 {

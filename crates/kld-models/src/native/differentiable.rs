@@ -40,7 +40,7 @@ impl DifferentiableModel {
         } else {
             files::open_gguf(path)?
         };
-        let card = identity::card(path, &opened, "f32 on dequantized weights, differentiable");
+        let card = identity::card(path, &opened, "f32 on dequantized weights, differentiable")?;
         let Opened { plan, store, .. } = opened;
         let tape = Tape::new();
         let weights = plan.load(&tape, &store, Residency::Held)?;

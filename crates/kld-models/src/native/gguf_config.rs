@@ -10,9 +10,10 @@ use crate::{Error, Result};
 
 /// Understands the metadata of a GGUF file; the store tells which optional tensors there are.
 pub(crate) fn read(metadata: &Metadata, store: &Store) -> Result<Config> {
+    refuse_split(metadata)?;
     let family = metadata.required(ARCHITECTURE, metadata.str(ARCHITECTURE))?;
     let keys = Keys { metadata, family };
-    keys.refuse_split()?;
+    keys.expect_causal()?;
     let config = match family {
         "llama" | "qwen2" | "qwen3" => llama_like(&keys, store),
         "gpt2" => gpt2(&keys, store),
@@ -25,6 +26,9 @@ pub(crate) fn read(metadata: &Metadata, store: &Store) -> Result<Config> {
 }
 
 const ARCHITECTURE: &str = "general.architecture";
+
+/// A flag that some converters write; false makes an encoder of the model.
+const CAUSAL: &str = ".attention.causal";
 
 /// Keys after the family's prefix that are read below, or that do not change a logit.
 const KNOWN: &[&str] = &[
@@ -39,6 +43,7 @@ const KNOWN: &[&str] = &[
     "context_length",
     "embedding_length",
     "feed_forward_length",
+    "pooling_type",
     "rope.dimension_count",
     "rope.freq_base",
     "rope.scaling.factor",
@@ -226,11 +231,25 @@ impl Keys<'_> {
 
     fn refuse_unknown(&self) -> Result<()> {
         let prefix = self.full("");
-        let off = |value: &Value| matches!(value, Value::Bool(false) | Value::U32(0));
+        // A switch that is off, a count of nothing.
+        let off = |value: &Value| {
+            matches!(
+                value,
+                Value::Bool(false)
+                    | Value::U8(0)
+                    | Value::U16(0)
+                    | Value::U32(0)
+                    | Value::U64(0)
+                    | Value::I32(0)
+                    | Value::I64(0)
+            )
+        };
         let unknown = self.metadata.iter().find(|(key, value)| {
+            let causal = || key.ends_with(CAUSAL) && matches!(value, Value::Bool(true));
             key.strip_prefix(&prefix)
                 .is_some_and(|rest| !KNOWN.contains(&rest))
                 && !off(value)
+                && !causal()
         });
         match unknown {
             Some((key, _)) => Err(self.unsupported(
@@ -241,11 +260,11 @@ impl Keys<'_> {
         }
     }
 
-    fn refuse_split(&self) -> Result<()> {
-        match self.metadata.usize("split.count")? {
-            Some(parts) if parts > 1 => Err(self.unsupported(
-                format!("one of the {parts} parts of a split model"),
-                "join them with `llama-gguf-split --merge`",
+    fn expect_causal(&self) -> Result<()> {
+        match self.metadata.bool(&format!("{}{CAUSAL}", self.family))? {
+            Some(false) => Err(self.unsupported(
+                "an encoder, whose positions see those after them".to_owned(),
+                "only models that predict the next token are computed",
             )),
             _ => Ok(()),
         }
@@ -253,5 +272,98 @@ impl Keys<'_> {
 
     fn unsupported(&self, what: String, hint: &str) -> Error {
         Error::unsupported(self.metadata.path(), what, hint)
+    }
+}
+
+/// Refuses a part of a model, of which only the first even says what family it is.
+fn refuse_split(metadata: &Metadata) -> Result<()> {
+    let parts = match metadata.usize("split.count")? {
+        Some(parts) if parts > 1 => parts,
+        _ => return Ok(()),
+    };
+    let name = metadata.path().file_name().unwrap_or_default();
+    let (first, whole) = part_names(&name.to_string_lossy()).unwrap_or_default();
+    let files = match first.as_str() {
+        "" => "FIRST-PART WHOLE".to_owned(),
+        _ => format!("{first} {whole}"),
+    };
+    Err(Error::unsupported(
+        metadata.path(),
+        format!("one of the {parts} parts of a split model"),
+        format!("join them with `llama-gguf-split --merge {files}`, all parts in one folder"),
+    ))
+}
+
+/// From `m-00002-of-00003.gguf` to the names of the first part and of the whole.
+fn part_names(name: &str) -> Option<(String, String)> {
+    let (stem, count) = name.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+    let (stem, part) = stem.rsplit_once('-')?;
+    let number = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+    (number(part) && number(count)).then(|| {
+        (
+            format!("{stem}-00001-of-{count}.gguf"),
+            format!("{stem}.gguf"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gguf::Header;
+    use std::path::Path;
+
+    fn read_with(keys: &[(&str, Value)]) -> Result<Config> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/models");
+        let path = root.join("llama/model.gguf");
+        let mut header = Header::read(&path).unwrap();
+        for (key, value) in keys {
+            header.metadata.insert(*key, value.clone());
+        }
+        read(&header.metadata, &Store::gguf(&path, &header).unwrap())
+    }
+
+    #[test]
+    fn what_converters_write_without_consequence_is_not_refused() {
+        read_with(&[
+            ("general.basename", Value::String("SmolLM2".into())),
+            ("general.quantization_version", Value::U32(2)),
+            ("general.sampling.temp", Value::F32(0.7)),
+            ("imatrix.chunks_count", Value::I32(192)),
+            ("quantize.imatrix.entries_count", Value::I32(210)),
+            ("llama.attention.causal", Value::Bool(true)),
+            ("llama.attention.value_length", Value::U32(8)),
+            ("llama.expert_count", Value::U32(0)),
+            ("llama.expert_used_count", Value::I32(0)),
+            ("llama.pooling_type", Value::U32(3)),
+            ("llama.rope.dimension_count", Value::U32(8)),
+            ("llama.rope.scaling.finetuned", Value::Bool(true)),
+            ("llama.vocab_size", Value::U32(96)),
+        ])
+        .unwrap();
+    }
+
+    #[test]
+    fn what_might_change_a_logit_is_refused() {
+        for (key, value) in [
+            ("llama.attention.causal", Value::Bool(false)),
+            ("llama.expert_count", Value::U32(8)),
+            ("llama.logit_scale", Value::F32(0.5)),
+            ("llama.rope.scaling.type", Value::String("yarn".into())),
+        ] {
+            assert!(read_with(&[(key, value)]).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_split_model_says_how_to_join_it() {
+        let mut metadata = Metadata::new(Path::new("m-00002-of-00003.gguf"));
+        metadata.insert("split.count", Value::U16(3));
+        let said = refuse_split(&metadata).unwrap_err().to_string();
+        assert!(
+            said.contains("`llama-gguf-split --merge m-00001-of-00003.gguf m.gguf`"),
+            "{said}"
+        );
+        assert_eq!(part_names("m-1-of-3.gguf"), None);
     }
 }

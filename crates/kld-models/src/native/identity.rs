@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use kld_core::ModelCard;
@@ -9,13 +11,17 @@ use sha2::{Digest, Sha256};
 
 use super::files::Opened;
 use super::store::Store;
+use crate::{Error, Result};
 
 /// The card of an opened model.
-pub(crate) fn card(path: &Path, opened: &Opened, compute: &str) -> ModelCard {
+pub(crate) fn card(path: &Path, opened: &Opened, compute: &str) -> Result<ModelCard> {
     let config = &opened.plan.config;
-    ModelCard {
+    let sha256 = hash(&opened.store);
+    Ok(ModelCard {
         name: path.display().to_string(),
-        sha256: hash(&opened.store),
+        revision: None,
+        config_sha256: config_hash(path, &sha256)?,
+        sha256,
         format: opened.format.to_owned(),
         family: config.family.clone(),
         weights: shares(&opened.store),
@@ -28,11 +34,43 @@ pub(crate) fn card(path: &Path, opened: &Opened, compute: &str) -> ModelCard {
             .sum(),
         vocabulary: config.vocabulary,
         context_length: config.context_length,
+    })
+}
+
+/// The files of a folder, beside its weights, that decide which tokens a text is and which logits they get.
+const CONFIG_FILES: [&str; 7] = [
+    "chat_template.jinja",
+    "config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+];
+
+/// SHA-256 over name, length and bytes of each of [`CONFIG_FILES`] that a folder has; a GGUF file's own hash, which covers all.
+pub(crate) fn config_hash(path: &Path, file_hash: &str) -> Result<String> {
+    if !path.is_dir() {
+        return Ok(file_hash.to_owned());
     }
+    let mut hasher = Sha256::new();
+    for name in CONFIG_FILES {
+        let path = path.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::io(&path, error)),
+        };
+        hasher.update(name);
+        hasher.update([0]);
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    }
+    Ok(hex(&hasher.finalize()))
 }
 
 /// SHA-256 of the weight file; of several, SHA-256 over their binary hashes in file-name order. Lower-case hex.
-fn hash(store: &Store) -> String {
+pub(crate) fn hash(store: &Store) -> String {
     let mut hashes: Vec<_> = store
         .files()
         .map(|(_, bytes)| digest(store, bytes))
@@ -41,7 +79,11 @@ fn hash(store: &Store) -> String {
         1 => hashes.swap_remove(0),
         _ => Sha256::digest(hashes.concat()).to_vec(),
     };
-    whole.iter().fold(String::new(), |mut hex, byte| {
+    hex(&whole)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
@@ -59,7 +101,7 @@ fn digest(store: &Store, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The stored types with their share of the values, e.g. `Q4_1 (98 %) + F32 (2 %)`; a single type stands alone.
-fn shares(store: &Store) -> String {
+pub(crate) fn shares(store: &Store) -> String {
     let mut values: BTreeMap<&str, u64> = BTreeMap::new();
     for (_, stored) in store.iter() {
         *values.entry(stored.dtype.name()).or_default() += stored.values() as u64;
@@ -90,6 +132,29 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_and_tokenizer_are_part_of_an_identity() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let hash = || config_hash(folder.path(), "").unwrap();
+        write("config.json", r#"{"rms_norm_eps": 1e-5}"#);
+        let plain = hash();
+        write("README.md", "not one of them");
+        assert_eq!(hash(), plain);
+        write("config.json", r#"{"rms_norm_eps": 1e-6}"#);
+        let other_epsilon = hash();
+        write("tokenizer.json", "{}");
+        let hashes = [plain, other_epsilon, hash()];
+        assert!(
+            hashes[0] != hashes[1] && hashes[1] != hashes[2],
+            "{hashes:?}"
+        );
+        assert_eq!(
+            config_hash(&folder.path().join("m.gguf"), "abc").unwrap(),
+            "abc"
+        );
+    }
 
     #[test]
     fn a_share_never_reads_as_all_or_nothing() {

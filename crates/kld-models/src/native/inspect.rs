@@ -66,7 +66,7 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
         bytes: stored.size(),
     };
     Ok(Inspection {
-        card: identity::card(path, &opened, super::F32_COMPUTE),
+        card: identity::card(path, &opened, super::F32_COMPUTE)?,
         layers: config.layers,
         hidden: config.hidden,
         heads: config.heads,
