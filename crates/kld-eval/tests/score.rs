@@ -112,8 +112,6 @@ fn the_frequencies_of_a_text_are_held_against_the_mean_prediction() {
     );
     // The tokens that never came carry the rest: Σ q over them.
     close(parts + 253.0 * other, kl);
-    // A text drawn from the model would have some of them: its divergence is no smaller than that.
-    assert!(s.frequency.sampling_floor > kl);
 }
 
 #[test]
