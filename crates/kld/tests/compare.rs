@@ -157,7 +157,7 @@ fn the_json_has_what_its_page_says() {
     .candidates[].fragments[].perplexity candidate± ratio± reference±
     .candidates[].js max mean± median p90 p95 p99 p999
     .candidates[].kl max mean± median p90 p95 p99 p999
-    .candidates[].model bytes compute context_length family format name parameters sha256 vocabulary weights
+    .candidates[].model bytes compute config_sha256 context_length family format name parameters revision sha256 vocabulary weights
     .candidates[].perplexity candidate± ratio± reference±
     .candidates[].reverse_kl max mean± median p90 p95 p99 p999
     .candidates[].verdict checks complete not_finite passed
@@ -165,7 +165,7 @@ fn the_json_has_what_its_page_says() {
     .candidates[].worst[] context kl observed observed_prob_candidate observed_prob_reference observed_rank_candidate observed_rank_reference position reverse_kl top1_candidate top1_prob_candidate top1_prob_reference top1_reference
     .candidates[].worst[].position fragment row window
     .protocol context fragments name scored seed token_stream_sha256 tokens windows windows_left_out
-    .reference bytes compute context_length family format name parameters sha256 vocabulary weights
+    .reference bytes compute config_sha256 context_length family format name parameters revision sha256 vocabulary weights
     .run complete elapsed_s isa metrics threads version windows_done
     ");
     assert_eq!(result["schema"], "kld.compare/1");
@@ -183,7 +183,7 @@ fn the_json_has_what_its_page_says() {
     .frequency js kl over_predicted reverse_kl sampling_floor under_predicted
     .frequency.over_predicted[] contribution count expected text token
     .frequency.under_predicted[] contribution count expected text token
-    .model bytes compute context_length family format name parameters sha256 vocabulary weights
+    .model bytes compute config_sha256 context_length family format name parameters revision sha256 vocabulary weights
     .protocol context fragments name scored seed token_stream_sha256 tokens windows windows_left_out
     .run complete elapsed_s isa metrics threads version windows_done
     ");
