@@ -4,12 +4,14 @@
 //! raises the number behind the schema's name.
 
 mod compare;
+mod info;
 mod score;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, Perplexities, Position, Slice,
     WorstToken,
 };
+pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
 
 use serde::{Deserialize, Serialize};

@@ -46,7 +46,7 @@ use kld_core::ModelCard;
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
 pub use differentiable::DifferentiableModel;
 use files::Opened;
-pub use inspect::{Inspection, Tensor, inspect};
+pub use inspect::inspect;
 use plain::{Head, Plain, Rows};
 use store::Store;
 use weights::{Loaded, Plan, Ready, Residency};

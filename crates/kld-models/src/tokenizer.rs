@@ -29,7 +29,6 @@ use std::{
 };
 
 use rayon::prelude::*;
-use serde::Serialize;
 use tokenizers::{Encoding, Token, Tokenizer as Engine};
 
 use self::chunk::Cuts;
@@ -73,27 +72,7 @@ pub enum SpecialTokens {
 }
 
 /// What a tokenizer is, for people and for `kld info`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Description {
-    /// Kind of tokenizer and how its tokens spell bytes, for instance `BPE, byte-level`.
-    pub kind: String,
-    /// Where it comes from: `tokenizer.json`, or `GGUF` with the names it gives.
-    pub origin: String,
-    /// Number of ids up to the last token; columns of the model's head beyond it are padding.
-    pub tokens: usize,
-    /// How many of them are special.
-    pub special_tokens: usize,
-    /// The beginning-of-sequence token.
-    pub bos: Option<String>,
-    /// The end-of-sequence token.
-    pub eos: Option<String>,
-    /// Whether a beginning-of-sequence token is put before a text.
-    pub adds_bos: bool,
-    /// Bytes that a byte-level vocabulary cannot spell; text with them loses them. Usually only bytes that UTF-8 never has.
-    pub unspelled_bytes: usize,
-    /// Whether the model brings a chat template.
-    pub has_chat_template: bool,
-}
+pub use kld_core::result::TokenizerCard as Description;
 
 /// What the two ways of loading find out, before the rest follows from the engine.
 struct Parts {

@@ -401,7 +401,7 @@ fn requantized_copies_keep_the_model_and_say_what_fell_back() {
     {
         assert_eq!(after.metadata.get(key), Some(value), "{key}");
     }
-    assert!(inspect(&copy).unwrap().card.weights.starts_with("Q4_0 ("));
+    assert!(inspect(&copy).unwrap().model.weights.starts_with("Q4_0 ("));
     open(&copy).unwrap();
     let message = requantize(&source, &copy, BlockType::from_name("iq4_xs").unwrap())
         .unwrap_err()
@@ -433,32 +433,35 @@ fn a_model_is_described_without_being_loaded() {
     let found = inspect(&tiny_model("mistral")).unwrap();
     assert_eq!(
         (
-            found.layers,
-            found.hidden,
-            found.heads,
-            found.kv_heads,
-            found.mlp
+            found.shape.layers,
+            found.shape.hidden,
+            found.shape.heads,
+            found.shape.kv_heads,
+            found.shape.mlp
         ),
-        (2, 32, 4, 2, 48)
+        (Some(2), Some(32), Some(4), Some(2), Some(48))
     );
-    assert_eq!((found.window, found.is_tied), (Some(7), false));
+    assert_eq!(
+        (found.shape.sliding_window, found.shape.tied_head),
+        (Some(7), Some(false))
+    );
     assert_eq!(
         (
-            found.card.family.as_str(),
-            found.card.format.as_str(),
-            found.card.weights.as_str()
+            found.model.family.as_deref(),
+            found.model.format.as_str(),
+            found.model.weights.as_str()
         ),
-        ("mistral", "safetensors", "F32")
+        (Some("mistral"), "safetensors", "F32")
     );
     let values: usize = found
         .tensors
         .iter()
         .map(|tensor| tensor.shape.iter().product::<usize>())
         .sum();
-    assert_eq!(found.card.parameters, values as u64);
+    assert_eq!(found.model.parameters, values as u64);
     assert_eq!(
-        found.card.sha256,
+        found.model.sha256,
         open(&tiny_model("mistral")).unwrap().card().sha256
     );
-    assert_eq!(found.card.sha256.len(), 64);
+    assert_eq!(found.model.sha256.len(), 64);
 }

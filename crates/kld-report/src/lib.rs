@@ -6,6 +6,7 @@ mod compare;
 mod csv_table;
 mod dist;
 pub mod format;
+mod info;
 mod score;
 mod table;
 
@@ -14,6 +15,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub use csv_table::Csv;
+pub use info::InfoTable;
 
 /// Writes results of type `R` in one format.
 pub trait Exporter<R: ?Sized> {

@@ -64,7 +64,7 @@ impl<'a> Opener<'a> {
 }
 
 /// The tokenizer that lies beside a model's weights, or in its file.
-pub(crate) fn tokenizer(location: &Location) -> anyhow::Result<Tokenizer> {
+fn tokenizer(location: &Location) -> anyhow::Result<Tokenizer> {
     let tokenizer = match location.format {
         Format::Folder => Tokenizer::from_folder(&location.path),
         Format::Gguf => {

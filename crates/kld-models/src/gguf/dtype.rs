@@ -102,6 +102,16 @@ impl BlockType {
             .then(|| (values / self.values).checked_mul(self.bytes))?
     }
 
+    /// A type that only other formats have, and that nothing here can turn into numbers.
+    pub(crate) const fn foreign(name: &'static str) -> Self {
+        named(u32::MAX, name, 1, 0)
+    }
+
+    /// Whether GGUF has the type.
+    pub(crate) fn is_of_gguf(self) -> bool {
+        self.id != u32::MAX
+    }
+
     /// The same type in candle's words, where candle can turn it into numbers.
     pub(crate) fn readable(self) -> Option<GgmlDType> {
         self.readable

@@ -44,6 +44,7 @@ pub fn requantize(source: &Path, target: &Path, dtype: BlockType) -> Result<Requ
     };
     let header = Header::read(source)?;
     let store = Store::gguf(source, &header)?;
+    store.check_readable()?;
     let mut metadata = header.metadata.clone();
     metadata.insert("general.file_type", Value::U32(file_type));
     let mut done = Requantized::default();

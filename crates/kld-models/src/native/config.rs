@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use kld_core::result::Shape;
+
 use super::rope::Rope;
 use crate::{Error, Result};
 
@@ -72,7 +74,35 @@ pub(crate) struct Biases {
     pub(crate) mlp: bool,
 }
 
+/// What a file says of a model, whether or not this program can run it.
+#[derive(Debug, Default)]
+pub(crate) struct Sketch {
+    pub(crate) family: Option<String>,
+    pub(crate) vocabulary: Option<usize>,
+    pub(crate) context_length: Option<usize>,
+    pub(crate) shape: Shape,
+}
+
 impl Config {
+    /// What there is to say of it.
+    pub(crate) fn sketch(&self) -> Sketch {
+        Sketch {
+            family: Some(self.family.clone()),
+            vocabulary: Some(self.vocabulary),
+            context_length: Some(self.context_length),
+            shape: Shape {
+                layers: Some(self.layers),
+                hidden: Some(self.hidden),
+                heads: Some(self.heads),
+                kv_heads: Some(self.kv_heads),
+                head_width: Some(self.head_width),
+                mlp: Some(self.mlp),
+                tied_head: Some(self.tied),
+                sliding_window: self.windows.iter().flatten().min().copied(),
+            },
+        }
+    }
+
     /// Refuses sizes that contradict each other.
     pub(crate) fn checked(self, path: &Path) -> Result<Self> {
         let sizes = [

@@ -26,7 +26,14 @@ pub(crate) struct Opened {
 pub(crate) fn open_gguf(path: &Path) -> Result<Opened> {
     let header = Header::read(path)?;
     let store = Store::gguf(path, &header)?;
-    let config = gguf_config::read(&header.metadata, &store)?;
+    let config = match gguf_config::read(&header.metadata, &store) {
+        // A model of an unknown kind need not be requantized: this is the better reason where both apply.
+        Err(unsupported @ Error::Unsupported { .. }) => return Err(unsupported),
+        config => {
+            store.check_readable()?;
+            config?
+        }
+    };
     let names = Names::of_gguf(&config.family);
     checked(Opened {
         format: "gguf",
@@ -48,6 +55,7 @@ pub(crate) fn open_folder(folder: &Path) -> Result<Opened> {
 }
 
 fn checked(opened: Opened) -> Result<Opened> {
+    opened.store.check_readable()?;
     opened.plan.check(&opened.store)?;
     Ok(opened)
 }
@@ -57,7 +65,7 @@ const INDEX: &str = "model.safetensors.index.json";
 const MAX_INDEX_BYTES: u64 = 1 << 28;
 
 /// The safetensors files of a folder, in the order of their names.
-fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
     if folder.join(WHOLE).is_file() {
         return Ok(vec![folder.join(WHOLE)]);
     }

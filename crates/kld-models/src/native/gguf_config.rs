@@ -2,7 +2,9 @@
 //!
 //! As with `config.json`, a key of the model's own section that nothing here reads is refused.
 
-use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions};
+use kld_core::result::Shape;
+
+use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions, Sketch};
 use super::rope::{Rope, Scaling};
 use super::store::Store;
 use crate::gguf::{Metadata, Value};
@@ -18,11 +20,35 @@ pub(crate) fn read(metadata: &Metadata, store: &Store) -> Result<Config> {
         "llama" | "qwen2" | "qwen3" => llama_like(&keys, store),
         "gpt2" => gpt2(&keys, store),
         other => Err(keys.unsupported(
-            format!("the model family '{other}'"),
+            format!("models of the family '{other}' are not computed"),
             "families that can be run from GGUF: llama (SmolLM2, Mistral too), qwen2, qwen3, gpt2",
         )),
     }?;
     config.checked(metadata.path())
+}
+
+/// What the metadata of whatever family says in the usual words.
+pub(crate) fn sketch(metadata: &Metadata, store: &Store) -> Sketch {
+    let family = metadata.str(ARCHITECTURE).ok().flatten();
+    let size = |key: &str| metadata.usize(&format!("{}.{key}", family?)).ok().flatten();
+    let (hidden, heads) = (size("embedding_length"), size("attention.head_count"));
+    let divided = || hidden?.checked_div(heads?);
+    let embedding = store.find("token_embd.weight");
+    Sketch {
+        family: family.map(str::to_owned),
+        vocabulary: embedding.map(super::store::Stored::rows),
+        context_length: size("context_length"),
+        shape: Shape {
+            layers: size("block_count"),
+            hidden,
+            heads,
+            kv_heads: size("attention.head_count_kv").or(heads),
+            head_width: size("attention.key_length").or_else(divided),
+            mlp: size("feed_forward_length"),
+            tied_head: embedding.map(|_| store.find("output.weight").is_none()),
+            sliding_window: size("attention.sliding_window").filter(|&window| window > 0),
+        },
+    }
 }
 
 const ARCHITECTURE: &str = "general.architecture";

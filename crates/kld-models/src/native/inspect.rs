@@ -1,80 +1,89 @@
 //! What a model file or folder is, without reading its tensors into memory.
+//!
+//! Whoever asks about a model that cannot be run wants to know what it is and why not; so what keeps it from running is
+//! part of the answer here, and only files that cannot be read at all are errors.
 
 use std::path::Path;
 
-use kld_core::ModelCard;
+use kld_core::result::{INFO_SCHEMA, Info, InfoModel, TensorCard};
 
-use super::{files, identity};
-use crate::Result;
-
-/// What can be said of a model without running it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Inspection {
-    /// Identity, format, family, types, sizes.
-    pub card: ModelCard,
-    /// Number of layers.
-    pub layers: usize,
-    /// Values per position between layers.
-    pub hidden: usize,
-    /// Heads of queries.
-    pub heads: usize,
-    /// Heads of keys and values.
-    pub kv_heads: usize,
-    /// Values of a head.
-    pub head_width: usize,
-    /// Values per position inside the multi-layer perceptron.
-    pub mlp: usize,
-    /// Whether the output head is the embedding.
-    pub is_tied: bool,
-    /// How many positions a position sees in the layers that see least; `None` is all before it.
-    pub window: Option<usize>,
-    /// The tensors in the order of their names.
-    pub tensors: Vec<Tensor>,
-}
-
-/// A stored tensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Tensor {
-    /// Its name in the file.
-    pub name: String,
-    /// Its sizes, outermost first.
-    pub shape: Vec<usize>,
-    /// How its values are stored, e.g. `Q4_1`.
-    pub dtype: &'static str,
-    /// Bytes in the file.
-    pub bytes: usize,
-}
+use super::config::Sketch;
+use super::store::{Store, Stored};
+use super::{files, gguf_config, identity, json_config};
+use crate::gguf::Header;
+use crate::{Result, Tokenizer};
 
 /// Looks at a GGUF file or a Hugging Face folder; reads its files once, for their hash.
 ///
 /// # Errors
 ///
-/// If a file cannot be read or is not sound, or the model is of a kind that this program cannot run.
-pub fn inspect(path: &Path) -> Result<Inspection> {
-    let opened = if path.is_dir() {
-        files::open_folder(path)?
+/// If a file cannot be read or is not sound. That the model is of a kind that this program cannot run, or has no usable
+/// tokenizer, is none: it is the [`reason`](Info::reason).
+pub fn inspect(path: &Path) -> Result<Info> {
+    let (format, tokenizer, opened) = if path.is_dir() {
+        let tokenizer = Tokenizer::from_folder(path);
+        ("safetensors", tokenizer, files::open_folder(path))
     } else {
-        files::open_gguf(path)?
+        let metadata = Header::read(path)?.metadata;
+        let tokenizer = Tokenizer::from_gguf(&metadata);
+        ("gguf", tokenizer, files::open_gguf(path))
     };
-    let config = &opened.plan.config;
-    let tensor = |(name, stored): (&str, &super::store::Stored)| Tensor {
+    let (store, sketch, parameters, refused) = match opened {
+        Ok(opened) => {
+            let (sketch, parameters) = (opened.plan.config.sketch(), opened.plan.parameters());
+            (opened.store, sketch, parameters, None)
+        }
+        Err(refused) => {
+            let (store, sketch) = unopened(path)?;
+            let values = store.iter().map(|(_, stored)| stored.values() as u64).sum();
+            (store, sketch, values, Some(refused))
+        }
+    };
+    let compute = refused.is_none().then(|| super::F32_COMPUTE.to_owned());
+    let reasons = [refused.as_ref(), tokenizer.as_ref().err()];
+    let reasons: Vec<String> = reasons.iter().flatten().map(ToString::to_string).collect();
+    let sha256 = identity::hash(&store);
+    Ok(Info {
+        schema: INFO_SCHEMA.to_owned(),
+        runnable: reasons.is_empty(),
+        reason: (!reasons.is_empty()).then(|| reasons.join("\n")),
+        model: InfoModel {
+            name: path.display().to_string(),
+            revision: None,
+            config_sha256: identity::config_hash(path, &sha256)?,
+            sha256,
+            format: format.to_owned(),
+            family: sketch.family,
+            weights: identity::shares(&store),
+            compute,
+            parameters,
+            bytes: store.files().map(|(_, bytes)| bytes.len() as u64).sum(),
+            vocabulary: sketch.vocabulary,
+            context_length: sketch.context_length,
+        },
+        shape: sketch.shape,
+        tokenizer: tokenizer.ok().map(|tokenizer| tokenizer.describe()),
+        tensors: store.iter().map(tensor).collect(),
+    })
+}
+
+/// The tensors of a model that cannot be run, and what its settings say of it.
+fn unopened(path: &Path) -> Result<(Store, Sketch)> {
+    if path.is_dir() {
+        let store = Store::safetensors(&files::weight_files(path)?)?;
+        return Ok((store, json_config::sketch(&path.join("config.json"))?));
+    }
+    let header = Header::read(path)?;
+    let store = Store::gguf(path, &header)?;
+    let sketch = gguf_config::sketch(&header.metadata, &store);
+    Ok((store, sketch))
+}
+
+fn tensor((name, stored): (&str, &Stored)) -> TensorCard {
+    TensorCard {
         name: name.to_owned(),
         shape: stored.shape.clone(),
-        dtype: stored.dtype.name(),
+        dtype: stored.dtype.name().to_owned(),
         bytes: stored.size(),
-    };
-    Ok(Inspection {
-        card: identity::card(path, &opened, super::F32_COMPUTE)?,
-        layers: config.layers,
-        hidden: config.hidden,
-        heads: config.heads,
-        kv_heads: config.kv_heads,
-        head_width: config.head_width,
-        mlp: config.mlp,
-        is_tied: config.tied,
-        window: config.windows.iter().flatten().min().copied(),
-        tensors: opened.store.iter().map(tensor).collect(),
-    })
+    }
 }

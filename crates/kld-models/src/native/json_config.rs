@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions};
+use kld_core::result::Shape;
+
+use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions, Sketch};
 use super::rope::{Rope, Scaling};
 use crate::{Error, Result};
 
@@ -26,11 +28,42 @@ pub(crate) fn read(path: &Path) -> Result<Config> {
         "qwen3" => llama_like(&keys, "qwen3"),
         "gpt2" => gpt2(&keys),
         other => Err(keys.unsupported(
-            format!("the model family '{other}'"),
+            format!("models of the family '{other}' are not computed"),
             "families that can be run: llama (SmolLM2 too), mistral, qwen2, qwen3, gpt2",
         )),
     }?;
     config.checked(path)
+}
+
+/// What a `config.json` of whatever family says in the usual words; those of a model of several kinds of input, of its text.
+pub(crate) fn sketch(path: &Path) -> Result<Sketch> {
+    let map = parse(path)?;
+    let text = map.get("text_config").and_then(Value::as_object);
+    let get = |key: &str| map.get(key).or_else(|| text?.get(key));
+    let size = |keys: &[&str]| {
+        let found = keys.iter().find_map(|key| get(key)?.as_u64());
+        found.and_then(|size| usize::try_from(size).ok())
+    };
+    let (hidden, heads) = (
+        size(&["hidden_size", "n_embd", "d_model"]),
+        size(&["num_attention_heads", "n_head"]),
+    );
+    let divided = || hidden?.checked_div(heads?);
+    Ok(Sketch {
+        family: get("model_type").and_then(Value::as_str).map(str::to_owned),
+        vocabulary: size(&["vocab_size"]),
+        context_length: size(&["max_position_embeddings", "n_positions"]),
+        shape: Shape {
+            layers: size(&["num_hidden_layers", "n_layer"]),
+            hidden,
+            heads,
+            kv_heads: size(&["num_key_value_heads"]).or(heads),
+            head_width: size(&["head_dim"]).or_else(divided),
+            mlp: size(&["intermediate_size", "n_inner"]),
+            tied_head: get("tie_word_embeddings").and_then(Value::as_bool),
+            sliding_window: size(&["sliding_window"]),
+        },
+    })
 }
 
 /// A file of this many bytes is no configuration.

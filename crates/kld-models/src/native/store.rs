@@ -156,6 +156,25 @@ impl Store {
         Ok(())
     }
 
+    /// Refuses tensors of a type that cannot be turned into numbers.
+    pub(crate) fn check_readable(&self) -> Result<()> {
+        let unreadable = |stored: &Stored| stored.dtype.readable().is_none();
+        let Some((name, stored)) = self.iter().find(|(_, stored)| unreadable(stored)) else {
+            return Ok(());
+        };
+        let (path, _) = &self.files[stored.file];
+        let what = format!(
+            "tensor '{name}' is stored as {}, which this program cannot read",
+            stored.dtype
+        );
+        let hint = if stored.dtype.is_of_gguf() {
+            "convert the original model to F16, BF16, Q8_0 or a K-quant, or requantize this file to Q8_0 with llama-quantize"
+        } else {
+            "save the model as F32, F16 or BF16"
+        };
+        Err(Error::unsupported(path, what, hint))
+    }
+
     /// Tells the system that the mapped pages are not needed now, so that they do not count as memory in use.
     pub(crate) fn release(&self) {
         for (_, file) in &self.files {
@@ -164,17 +183,6 @@ impl Store {
     }
 
     fn insert(&mut self, name: &str, stored: Stored) -> Result<()> {
-        let (path, _) = &self.files[stored.file];
-        if stored.dtype.readable().is_none() {
-            return Err(Error::unsupported(
-                path,
-                format!(
-                    "tensor '{name}' is stored as {}, which this program cannot read",
-                    stored.dtype
-                ),
-                "convert the original model to F16, BF16, Q8_0 or a K-quant, or requantize this file to Q8_0 with llama-quantize",
-            ));
-        }
         if self.tensors.insert(name.to_owned(), stored).is_some() {
             return Err(Error::malformed(
                 self.path(),
@@ -248,16 +256,7 @@ fn directory(path: &Path, bytes: &[u8], file: usize) -> Result<Vec<(String, Stor
     let mut found = Vec::new();
     for (name, view) in tensors.iter() {
         let start = view.data().as_ptr().addr() - bytes.as_ptr().addr();
-        let dtype = block_type(view.dtype()).ok_or_else(|| {
-            Error::unsupported(
-                path,
-                format!(
-                    "tensor '{name}' is stored as {:?}, which this program cannot read",
-                    view.dtype()
-                ),
-                "save the model as F32, F16 or BF16",
-            )
-        })?;
+        let dtype = block_type(view.dtype());
         let shape = view.shape().to_vec();
         if shape.contains(&0) {
             return Err(Error::malformed(
@@ -278,12 +277,21 @@ fn directory(path: &Path, bytes: &[u8], file: usize) -> Result<Vec<(String, Stor
     Ok(found)
 }
 
-fn block_type(dtype: Dtype) -> Option<BlockType> {
+fn block_type(dtype: Dtype) -> BlockType {
     match dtype {
-        Dtype::F32 => Some(BlockType::F32),
-        Dtype::F16 => Some(BlockType::F16),
-        Dtype::BF16 => Some(BlockType::BF16),
-        _ => None,
+        Dtype::F32 => BlockType::F32,
+        Dtype::F16 => BlockType::F16,
+        Dtype::BF16 => BlockType::BF16,
+        Dtype::F8_E4M3 => BlockType::foreign("F8_E4M3"),
+        Dtype::F8_E5M2 => BlockType::foreign("F8_E5M2"),
+        Dtype::F64 => BlockType::foreign("F64"),
+        Dtype::I8 => BlockType::foreign("I8"),
+        Dtype::I16 => BlockType::foreign("I16"),
+        Dtype::I32 => BlockType::foreign("I32"),
+        Dtype::I64 => BlockType::foreign("I64"),
+        Dtype::U8 => BlockType::foreign("U8"),
+        Dtype::BOOL => BlockType::foreign("BOOL"),
+        _ => BlockType::foreign("a type of other formats"),
     }
 }
 
