@@ -255,13 +255,17 @@ fn tell(row: &TokenRow, prepared: &Prepared, tokenizer: &Tokenizer) -> WorstToke
 fn warnings(result: &Candidate, reference: &ModelCard, prepared: &Prepared) -> Vec<String> {
     let mut warnings = prepared.warnings();
     let nothing_moved = result.kl.max == 0.0 && result.positions > 0;
-    match (result.model.sha256 == reference.sha256, nothing_moved) {
-        (true, true) => warnings.push("candidate and reference are the same file: this measures nothing".to_owned()),
-        (true, false) => warnings.push("the weights are the same: what differs is the configuration or the engine".to_owned()),
-        (false, true) => warnings.push(
+    let same_weights = result.model.sha256 == reference.sha256;
+    let same_settings = result.model.config_sha256 == reference.config_sha256;
+    match (same_weights, same_settings, nothing_moved) {
+        (true, true, true) => warnings.push("candidate and reference are the same file: this measures nothing".to_owned()),
+        (true, _, _) => {
+            warnings.push("the weights are the same: what differs is the configuration, the tokenizer or the engine".to_owned());
+        }
+        (false, _, true) => warnings.push(
             "KL is exactly zero at every position although the files differ: nothing was quantized or changed".to_owned(),
         ),
-        (false, false) => {}
+        (false, _, false) => {}
     }
     warnings.extend(warning::not_finite(result.not_finite, result.positions));
     warnings.extend(warning::few_clusters(
