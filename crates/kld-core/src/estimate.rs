@@ -229,6 +229,8 @@ fn student_t_975(degrees_of_freedom: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
     use super::*;
 
     fn clusters(values: &[&[f64]]) -> Vec<Cluster> {
@@ -345,6 +347,43 @@ mod tests {
                 .unwrap()
                 > 0.7 * alone
         );
+    }
+
+    /// How often the interval holds the true mean, over simulated texts whose fragments have so many windows.
+    fn coverage(windows_per_fragment: &[u32]) -> f64 {
+        const ROUNDS: u32 = 500;
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut held = 0_u32;
+        for _ in 0..ROUNDS {
+            let mut windows = Vec::new();
+            for (fragment, count) in windows_per_fragment.iter().enumerate() {
+                windows.extend((0..*count).map(|_| Window {
+                    fragment: fragment as u32,
+                    // Σ of 255 positions around a window's own level, which is skewed as KL is: mean 1.
+                    cluster: Cluster {
+                        weight: 255.0,
+                        sum: 255.0 * -rng.random::<f64>().max(1e-12).ln(),
+                    },
+                }));
+            }
+            let mean = Estimate::over_windows(&windows);
+            held += u32::from(mean.low.unwrap() <= 1.0 && 1.0 <= mean.high.unwrap());
+        }
+        f64::from(held) / f64::from(ROUNDS)
+    }
+
+    #[test]
+    fn intervals_hold_the_truth_also_where_one_fragment_outweighs_the_others() {
+        // Clustering by fragment alone held it in 28 % and 72 % of such texts.
+        for sizes in [
+            &[632, 2, 1, 1][..],
+            &[632, 9, 4, 13, 18, 23, 27],
+            &[30; 20],
+            &[200],
+        ] {
+            let coverage = coverage(sizes);
+            assert!((0.92..=0.99).contains(&coverage), "{sizes:?}: {coverage}");
+        }
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         .collect();
 
     let unit = if args.bits { Unit::Bits } else { Unit::Nats };
-    let stdout_is_taken = stdout_taken(&[&json, &csv]);
+    let stdout_is_taken = [&json, &csv].into_iter().flatten().any(Output::is_stdout);
     if let Some(json) = json {
         json.write(&Json, &result)?;
     }
@@ -118,11 +118,6 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         Output::Stdout.write(&Table { unit }, &result)?;
     }
     Ok(outcome(&result))
-}
-
-/// Does one of the outputs take stdout, so that the table may not go there?
-fn stdout_taken(outputs: &[&Option<Output>]) -> bool {
-    outputs.iter().copied().flatten().any(Output::is_stdout)
 }
 
 fn judge(result: &mut Comparison, gate: Option<&Gate>) {
