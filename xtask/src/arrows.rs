@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{cargo_command, root};
+use crate::{metadata, root};
 
 /// What each crate may name among our own, in the order of the flow. Tests may also use `kld-testkit`.
 const ARROWS: &[(&str, &[&str])] = &[
@@ -56,10 +56,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 fn dependencies() -> Result<Vec<String>> {
-    let output = cargo_command(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).context("cargo metadata did not give JSON")?;
-    against_the_law(&metadata)
+    against_the_law(&metadata()?)
 }
 
 /// What the manifests, as `cargo metadata` tells them, have against the law.

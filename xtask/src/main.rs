@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 const USAGE: &str = "\
 cargo xtask test        everything CI runs: format, lints, the law of arrows, tests with a real model, documentation
@@ -76,22 +77,30 @@ fn test() -> Result<()> {
     run(cargo_command(&targets).env(smollm2::VARIABLE, &model))?;
     cargo(&["test", "--release", "--workspace", "--doc"])?;
     let tiny = "golden/models/llama/model.gguf";
-    cargo(&[
-        "run",
-        "--release",
-        "--package",
-        "kld-eval",
-        "--example",
-        "compare",
-        "--",
-        tiny,
-        tiny,
-        "README.md",
-    ])?;
+    let example = programs()?.join("examples/compare");
+    run(Command::new(example)
+        .args([tiny, tiny, "README.md"])
+        .current_dir(root()))?;
     run(
         cargo_command(&["doc", "--release", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )
+}
+
+/// Builds the programs and examples; returns the folder where they lie. Always of the whole workspace: with one package
+/// alone its dependencies would have other features, and the heavy ones be built a second time.
+fn programs() -> Result<PathBuf> {
+    cargo(&["build", "--release", "--workspace", "--bins", "--examples"])?;
+    let folder = metadata()?["target_directory"].as_str().map(PathBuf::from);
+    Ok(folder
+        .context("cargo metadata names no target directory")?
+        .join("release"))
+}
+
+/// What cargo knows of the workspace.
+fn metadata() -> Result<Value> {
+    let output = cargo_command(&["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    serde_json::from_slice(&output.stdout).context("cargo metadata did not give JSON")
 }
 
 fn bench() -> Result<()> {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cargo, root, run};
+use crate::{programs, root, run};
 
 /// The environment variable by which tests find the model.
 pub(crate) const VARIABLE: &str = "KLD_SMOLLM2";
@@ -67,15 +67,8 @@ pub(crate) fn fetch() -> Result<PathBuf> {
 /// Makes the quantized forms and compares them with the f16 one: the README's first command.
 pub(crate) fn compare() -> Result<()> {
     let source = fetch()?;
-    cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "kld-models",
-        "--example",
-        "requantize",
-    ])?;
-    let requantize = root().join("target/release/examples/requantize");
+    let programs = programs()?;
+    let requantize = programs.join("examples/requantize");
     let mut forms = Vec::new();
     for form in FORMS {
         let path = models()?.join(format!(
@@ -87,9 +80,8 @@ pub(crate) fn compare() -> Result<()> {
         }
         forms.push(path);
     }
-    cargo(&["build", "--release", "--package", "kld"])?;
     let text = root().join("data/austen-persuasion.txt");
-    run(Command::new(root().join("target/release/kld"))
+    run(Command::new(programs.join("kld"))
         .arg("compare")
         .args(&forms)
         .arg("--text")
