@@ -5,7 +5,7 @@ mod smollm2;
 
 use std::{
     env,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
@@ -107,28 +107,25 @@ fn bench() -> Result<()> {
     cargo(&["bench", "--workspace"])
 }
 
+/// Makes every golden value again; git then shows what has changed.
 fn golden() -> Result<()> {
-    let mut generators: Vec<PathBuf> = Vec::new();
-    for folder in [
-        "golden/kernels",
-        "golden/dist",
-        "golden/models",
-        "golden/tokenizers",
-    ] {
-        let entries = root()
-            .join(folder)
-            .read_dir()
-            .with_context(|| format!("cannot list {folder}"))?;
-        generators.extend(
-            entries
-                .filter_map(|e| Some(e.ok()?.path()))
-                .filter(|p| p.extension().is_some_and(|e| e == "py")),
-        );
-    }
-    generators.sort();
-    generators
-        .iter()
-        .try_for_each(|generator| run(Command::new("python3").arg(generator).current_dir(root())))
+    let model = smollm2::fetch()?;
+    let requantize = programs()?.join("examples/requantize");
+    let python = |script: &str, arguments: &[&Path]| {
+        run(Command::new("python3")
+            .arg(script)
+            .args(arguments)
+            .current_dir(root()))
+    };
+    python("golden/kernels/generate.py", &[])?;
+    python("golden/dist/generate.py", &[])?;
+    python("golden/models/generate.py", &[])?;
+    python("golden/models/smollm2.py", &[&model, &requantize])?;
+    python(
+        "golden/tokenizers/generate.py",
+        &[Path::new("--smollm2"), &model],
+    )?;
+    python("golden/tokenizers/generate_chat.py", &[])
 }
 
 /// The folder of the workspace.
