@@ -11,7 +11,7 @@ use crate::{metadata, root};
 const ARROWS: &[(&str, &[&str])] = &[
     ("kld-kernels", &[]),
     ("kld-core", &["kld-kernels"]),
-    ("kld-models", &["kld-core", "kld-kernels"]),
+    ("kld-models", &["kld-core"]),
     ("kld-report", &["kld-core"]),
     ("kld-eval", &["kld-core", "kld-kernels", "kld-models"]),
     (
@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kld-report",
         ],
     ),
-    ("kld-testkit", &["kld-core", "kld-kernels", "kld-models"]),
+    ("kld-testkit", &["kld-core", "kld-models"]),
     ("xtask", &[]),
 ];
 

@@ -9,11 +9,11 @@
 //! [`DifferentiableModel`]. Both compute in f32 on dequantized weights, so
 //! what is measured is the divergence of the *weights*; kernels that round activations would add their own.
 //!
-//! ```no_run
-//! # fn tokenizer() -> kld_models::Tokenizer { unimplemented!() }
-//! use kld_models::{LogitSource, native::{LoadOptions, NativeModel}};
+//! ```
+//! use kld_models::{LogitSource, Tokenizer, native::{LoadOptions, NativeModel}};
 //!
-//! let model = NativeModel::open_gguf("model.gguf".as_ref(), tokenizer(), &LoadOptions::default())?;
+//! let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/models/llama").as_ref();
+//! let model = NativeModel::open_folder(folder, Tokenizer::from_folder(folder)?, &LoadOptions::default())?;
 //! let window = model.forward(&[1, 2, 3])?;
 //! let mut logits = Vec::new();
 //! window.rows(0..3, &mut logits)?;
