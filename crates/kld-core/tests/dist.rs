@@ -205,7 +205,8 @@ proptest! {
         let d = Divergences::between(&p, &q, &Orders::default()).unwrap();
         let other = Divergences::between(&reversed(&p), &reversed(&q), &Orders::default()).unwrap();
         for ((name, a), (_, b)) in by_name(&d).into_iter().zip(by_name(&other)) {
-            prop_assert!(a == b || (a - b).abs() <= 1e-14 * a.abs(), "{name}: {a:e} and {b:e}");
+            // Normalizing again may move an entry by its last bit, which small differences of entries magnify.
+            prop_assert!(a == b || (a - b).abs() <= 1e-10 * a.abs() + 1e-15, "{name}: {a:e} and {b:e}");
         }
     }
 
