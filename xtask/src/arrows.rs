@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kld-kernels", &[]),
     ("kld-core", &["kld-kernels"]),
     ("kld-models", &["kld-core"]),
+    ("kld-text", &["kld-core"]),
     ("kld-report", &["kld-core"]),
     ("kld-eval", &["kld-core", "kld-kernels", "kld-models"]),
     (
@@ -22,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kld-kernels",
             "kld-models",
             "kld-report",
+            "kld-text",
         ],
     ),
     ("kld-testkit", &["kld-core", "kld-models"]),

@@ -1,0 +1,2 @@
+//! Bodies of text without a model: how far one is from another and where, how varied and how good a generated one is, and
+//! what somebody will write next given what they wrote before.
