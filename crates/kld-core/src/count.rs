@@ -16,7 +16,7 @@ mod bootstrap;
 mod estimate;
 mod estimator;
 
-pub use bootstrap::{Bootstrap, ENOUGH_RESAMPLES};
+pub use bootstrap::{Bootstrap, ENOUGH_RESAMPLES, estimate_from_redrawn};
 pub use estimate::{
     CountEstimates, ENOUGH_COVERAGE, ENOUGH_DRAWS, EstimatorResult, SampleCard, Warning, estimate,
 };

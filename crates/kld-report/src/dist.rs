@@ -160,6 +160,10 @@ fn smoothed(smoothing: Smoothing, entries: usize) -> String {
     let done = match smoothing {
         Smoothing::Epsilon(epsilon) => added(epsilon, "probability"),
         Smoothing::Laplace(k) => added(k, "count"),
+        Smoothing::KrichevskyTrofimov => added(0.5, "count"),
+        Smoothing::Absolute(delta) => {
+            format!("{delta} taken from every count above 0 and given to the mean of both sides")
+        }
         Smoothing::JelinekMercer(share) => {
             format!("a share {share} of each side replaced by the mean of both")
         }

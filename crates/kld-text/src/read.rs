@@ -67,6 +67,8 @@ pub struct Pieces {
     open: Option<files::Reader>,
     /// Documents begun.
     documents: u64,
+    /// The number of the last piece in its document.
+    number: u64,
 }
 
 impl Pieces {
@@ -81,9 +83,7 @@ impl Pieces {
         Ok(Self {
             options: options.clone(),
             waiting,
-            open: None,
-            documents: 0,
-        })
+            open: None, documents: 0, number: 0 })
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>> {

@@ -16,6 +16,8 @@ use crate::{Error, Result};
 pub struct Piece {
     /// The number of the document in the body, from 0.
     pub document: u64,
+    /// The number of the piece in its document, from 0.
+    pub number: u64,
     /// Where it stands.
     pub origin: Origin,
     pub(super) content: Content,

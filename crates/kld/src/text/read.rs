@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use kld_text::{
     read::ReadOptions,
-    segment::{Fold, Segmenter, Unit},
+    segment::{Fold, Segmenter},
 };
 
 /// How bodies of text are read.
@@ -65,17 +65,14 @@ pub(crate) enum FoldName {
 
 impl UnitArgs {
     pub(crate) fn segmenter(&self) -> Segmenter {
-        let unit = match self.unit {
-            UnitName::Words => Unit::Words,
-            UnitName::Chars => Unit::Chars,
-        };
         let has = |name| self.fold.contains(&name);
-        Segmenter::new(
-            unit,
-            Fold {
-                case: has(FoldName::Case),
-                numbers: has(FoldName::Numbers),
-            },
-        )
+        let fold = Fold {
+            case: has(FoldName::Case),
+            numbers: has(FoldName::Numbers),
+        };
+        match self.unit {
+            UnitName::Words => Segmenter::words(fold),
+            UnitName::Chars => Segmenter::chars(fold),
+        }
     }
 }
