@@ -9,6 +9,7 @@ use std::time::Instant;
 use kld_core::{
     ModelCard, Observer, Place, Summary, TokenRow,
     observer::Progress,
+    ranking::rank,
     result::{Candidate, Comparison, METRICS_VERSION, Position, RunRecord, WorstToken},
     row::TOP_K,
     summary::Quantity,
@@ -89,11 +90,15 @@ pub fn compare(
         result.warnings = warnings(&result, reference.card(), &prepared);
         result
     };
+    let candidates: Vec<Candidate> = candidates.iter().zip(&summaries).map(of).collect();
     Ok(Comparison {
         schema: Comparison::SCHEMA.to_owned(),
         reference: reference.card().clone(),
         protocol: prepared.windows.record(cut),
-        candidates: candidates.iter().zip(&summaries).map(of).collect(),
+        ranking: rank(&candidates, &summaries),
+        pick: None,
+        sequential: None,
+        candidates,
         run: run_record(work, started, done, windows.len()),
     })
 }

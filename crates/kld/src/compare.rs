@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kld_core::{gate::Gate, result::Comparison};
+use kld_core::{
+    gate::Gate,
+    pick::{Pick, Wanted},
+    result::Comparison,
+};
 use kld_eval::compare::compare;
 use kld_models::LogitSource;
 use kld_report::{Csv, Json, Terminal as Table, Unit};
 
 use crate::{
-    args::{ScoredName, TextArgs, WorkArgs, refuse_overwriting},
+    args::{ScoredName, Size, TextArgs, WorkArgs, refuse_overwriting},
     exit::Outcome,
     models::Opener,
     output::Output,
@@ -47,6 +51,11 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "METRIC=LIMIT,…", help_heading = "Output")]
     fail_above: Option<Gate>,
 
+    /// Name the candidate to ship, and exit with 1 where none passes: max-kl=0.02 (the smallest whose mean KL, in nats, is at most
+    /// that) or max-size=90MB (the closest of at most that size)
+    #[arg(long, value_name = "max-kl=NATS|max-size=SIZE", value_parser = wanted, help_heading = "Output")]
+    pick: Option<Wanted>,
+
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
@@ -66,8 +75,9 @@ Examples:
   kld compare org/base org/base-finetuned --text eval.jsonl --field prompt --max-windows 64 --seed 1
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
+  kld compare p.gguf q8_0.gguf q5_1.gguf q4_0.gguf --text wiki.txt --pick max-kl=0.02   # the smallest that is close enough
 
-Exit codes: 0 fine · 1 a gate was exceeded · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
+Exit codes: 0 fine · 1 a gate was exceeded, or nothing to pick · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
             a second Ctrl-C ends at once with 130)";
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
@@ -98,11 +108,8 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     observer.finish();
     let mut result = compared?;
     judge(&mut result, args.fail_above.as_ref());
-    let warnings = result
-        .candidates
-        .iter()
-        .flat_map(|c| c.warnings.clone())
-        .collect();
+    result.pick = args.pick.map(|wanted| pick(wanted, &result));
+    let warnings = warnings(&result);
 
     let unit = if args.bits { Unit::Bits } else { Unit::Nats };
     let stdout_is_taken = [&json, &csv].into_iter().flatten().any(Output::is_stdout);
@@ -120,6 +127,41 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     Ok(outcome(&result))
 }
 
+/// What is told on stderr where the table goes nowhere.
+fn warnings(result: &Comparison) -> Vec<String> {
+    let of_candidates = result.candidates.iter().flat_map(|c| c.warnings.clone());
+    let nothing_picked = result.pick.as_ref().is_some_and(|p| p.candidate.is_none());
+    of_candidates
+        .chain(nothing_picked.then(|| "no candidate is what --pick asks for".to_owned()))
+        .collect()
+}
+
+/// Reads `max-kl=0.02` or `max-size=90MB`.
+fn wanted(text: &str) -> Result<Wanted, String> {
+    let expected = || format!("expected max-kl=NATS or max-size=SIZE, found {text:?}");
+    let (name, limit) = text.split_once('=').ok_or_else(expected)?;
+    match name.trim() {
+        "max-kl" => match limit.trim().parse() {
+            Ok(nats) if f64::is_finite(nats) && nats >= 0.0 => Ok(Wanted::MaxKl(nats)),
+            _ => Err(format!(
+                "expected nats ≥ 0 such as max-kl=0.02, found {text:?}"
+            )),
+        },
+        "max-size" => Ok(Wanted::MaxSize(limit.trim().parse::<Size>()?.0)),
+        _ => Err(expected()),
+    }
+}
+
+fn pick(wanted: Wanted, result: &Comparison) -> Pick {
+    let complete = result.run.complete;
+    Pick::new(
+        wanted,
+        &result.candidates,
+        result.ranking.as_ref(),
+        complete,
+    )
+}
+
 fn judge(result: &mut Comparison, gate: Option<&Gate>) {
     for candidate in &mut result.candidates {
         candidate.verdict = gate.map(|gate| gate.judge(candidate, result.run.complete));
@@ -132,7 +174,8 @@ fn outcome(result: &Comparison) -> Outcome {
         .candidates
         .iter()
         .filter_map(|c| c.verdict.as_ref())
-        .any(|verdict| !verdict.passed);
+        .any(|verdict| !verdict.passed)
+        || result.pick.as_ref().is_some_and(|p| p.candidate.is_none());
     let unmeasured = result.candidates.iter().any(|c| c.positions == 0);
     match () {
         () if !result.run.complete => Outcome::Interrupted,
