@@ -25,6 +25,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    Plan,
     estimate::{Cluster, Estimate},
     summary::{Quantity, Summary},
 };
@@ -46,11 +47,32 @@ pub enum Until {
     Absolute(f64),
 }
 
-/// How a run with [`Until`] ended.
+/// Windows are visited in a random order, and the run stops as soon as every candidate's mean KL is known well enough.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StopRule {
+    /// What is well enough.
+    pub until: Until,
+    /// Seed of the order.
+    pub seed: u64,
+}
+
+impl StopRule {
+    /// Is every candidate's mean KL known well enough?
+    #[must_use]
+    pub fn is_met_by(self, summaries: &[Summary]) -> bool {
+        summaries
+            .iter()
+            .all(|summary| self.until.is_reached_by(&mean_kl(summary)))
+    }
+}
+
+/// How a run with a [`StopRule`] ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sequential {
     /// What was asked for.
     pub requested: Until,
+    /// Seed of the random order in which windows were visited.
+    pub seed: u64,
     /// Was it reached for every candidate? If not, all windows were measured, or the run was interrupted.
     pub reached: bool,
     /// Windows measured.
@@ -59,6 +81,29 @@ pub struct Sequential {
     pub tokens: usize,
     /// Per candidate its mean KL, with the interval that holds at all times at once; without one before [`FIRST_LOOK`] windows.
     pub intervals: Vec<Estimate>,
+}
+
+impl Sequential {
+    /// How a run of `plan` ended that measured these summaries; `None` where it was to measure all windows.
+    #[must_use]
+    pub fn new(plan: &Plan, summaries: &[Summary]) -> Option<Self> {
+        let rule = plan.stop?;
+        let measured = || summaries.iter().take(1).flat_map(Summary::windows);
+        let fed = |index: u32| {
+            plan.transcript
+                .windows
+                .get(index as usize)
+                .map_or(0, |w| w.tokens.len())
+        };
+        Some(Self {
+            requested: rule.until,
+            seed: rule.seed,
+            reached: rule.is_met_by(summaries),
+            windows: measured().count(),
+            tokens: measured().map(|(index, _)| fed(index)).sum(),
+            intervals: summaries.iter().map(mean_kl).collect(),
+        })
+    }
 }
 
 impl Until {

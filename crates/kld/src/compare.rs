@@ -7,8 +7,13 @@ use kld_core::{
     gate::Gate,
     pick::{Pick, Wanted},
     result::Comparison,
+    sequential::{StopRule, Until},
 };
-use kld_eval::compare::compare;
+use kld_eval::{
+    Cut,
+    compare::{Job, Summaries},
+    conclude::conclude,
+};
 use kld_models::LogitSource;
 use kld_report::{Csv, Json, Terminal as Table, Unit};
 
@@ -43,6 +48,11 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_enum, help_heading = "Text")]
     score: Option<ScoredName>,
 
+    /// Visit the windows in a random order (that of --seed) and stop when every candidate's mean KL is known to within 2% of it, or to
+    /// within so many nats, e.g. 0.001: by an interval that holds at every look
+    #[arg(long, value_name = "N%|NATS", help_heading = "Text")]
+    until: Option<Until>,
+
     #[command(flatten)]
     work: WorkArgs,
 
@@ -76,9 +86,24 @@ Examples:
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
   kld compare p.gguf q8_0.gguf q5_1.gguf q4_0.gguf --text wiki.txt --pick max-kl=0.02   # the smallest that is close enough
+  kld compare p.gguf q.gguf --text wiki.txt --until 2%                 # no more windows than it takes
 
 Exit codes: 0 fine · 1 a gate was exceeded, or nothing to pick · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
             a second Ctrl-C ends at once with 130)";
+
+impl CompareArgs {
+    fn cut(&self) -> anyhow::Result<Cut> {
+        match self.until {
+            Some(_) => self.text.seeded_cut(self.score, ScoredName::SecondHalf),
+            None => self.text.cut(self.score, ScoredName::SecondHalf),
+        }
+    }
+
+    fn stop_rule(&self) -> Option<StopRule> {
+        let seed = self.text.seed.unwrap_or_default();
+        self.until.map(|until| StopRule { until, seed })
+    }
+}
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let models = std::iter::once(&args.reference)
@@ -103,10 +128,16 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let candidates: Vec<&dyn LogitSource> =
         candidates.iter().map(|c| c as &dyn LogitSource).collect();
 
-    let cut = args.text.cut(args.score, ScoredName::SecondHalf)?;
-    let compared = compare(&reference, &candidates, &fragments, &cut, work, &observer);
+    let cut = args.cut()?;
+    let job = Job::new(&reference, &candidates, &fragments, &cut)?;
+    let job = match args.stop_rule() {
+        Some(rule) => job.until(rule),
+        None => job,
+    };
+    let mut summaries = Summaries::new(&job.plan);
+    let measured = job.measure(work, &observer, &mut summaries);
     observer.finish();
-    let mut result = compared?;
+    let mut result = conclude(&job.plan, &summaries.0, measured?);
     judge(&mut result, args.fail_above.as_ref());
     result.pick = args.pick.map(|wanted| pick(wanted, &result));
     let warnings = warnings(&result);
