@@ -135,10 +135,10 @@ fn several_candidates_begin_with_an_overview() {
     let table =
         Desk::new().printed("compare p.gguf q8_0.gguf q4_0.gguf --text text.txt --context 32");
     let overview: Vec<&str> = table.lines().skip(3).take(3).collect();
-    insta::assert_snapshot!(overview.join("\n"), @r"
-    candidate     size         KL(P‖Q) nats     99 %  top-1 agreement        ppl ratio
-    q8_0.gguf  26.2 kB  0.000439 ± 0.000033  0.00142     96.9 ± 1.1 %  1.0009 ± 0.0023
-    q4_0.gguf  18.6 kB      0.1066 ± 0.0070    0.347     50.9 ± 5.3 %    1.025 ± 0.030
+    insta::assert_snapshot!(overview.join("\n"), @"
+    ranking    group     size  bits/weight  front         KL(P‖Q) nats  over the one above     99 %  top-1 agreement        ppl ratio
+    q8_0.gguf      a  26.2 kB        11.29      ●  0.000439 ± 0.000033                      0.00142     96.9 ± 1.1 %  1.0009 ± 0.0023
+    q4_0.gguf      b  18.6 kB         7.99      ●      0.1066 ± 0.0070    +0.1061 ± 0.0069    0.347     50.9 ± 5.3 %    1.025 ± 0.030
     ");
 }
 
@@ -147,8 +147,8 @@ fn the_json_has_what_its_page_says() {
     let desk = Desk::new();
     let result =
         desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
-    insta::assert_snapshot!(shape(&result), @r"
-     candidates protocol reference run schema
+    insta::assert_snapshot!(shape(&result), @"
+     candidates pick protocol ranking reference run schema sequential
     .candidates[] by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
     .candidates[].by_confidence[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].by_position[] from kl± positions share_of_kl to top1_agreement±
