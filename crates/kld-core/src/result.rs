@@ -6,6 +6,7 @@
 mod compare;
 mod info;
 mod score;
+mod text;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, Perplexities, Position, Slice,
@@ -13,6 +14,10 @@ pub use compare::{
 };
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+pub use text::{
+    Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
+    PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_SCHEMA, TermCount, TextComparison,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -107,11 +107,19 @@ fn mixed(own: &[f64], other: &[f64], lambda: f64) -> Distribution {
 fn discounted(own: &Measure, other: &Measure, delta: f64) -> Distribution {
     let given_up = own.masses().iter().map(|&count| count.min(delta));
     let share = sum(given_up) / own.total();
-    let pool = |own_count: f64, other_count: f64| 0.5 * (own_count / own.total() + other_count / other.total());
+    let pool = |own_count: f64, other_count: f64| {
+        0.5 * (own_count / own.total() + other_count / other.total())
+    };
     let discounted = |(&own_count, &other_count): (&f64, &f64)| {
         (own_count - delta).max(0.0) / own.total() + share * pool(own_count, other_count)
     };
-    normalized(own.masses().iter().zip(other.masses()).map(discounted).collect())
+    normalized(
+        own.masses()
+            .iter()
+            .zip(other.masses())
+            .map(discounted)
+            .collect(),
+    )
 }
 
 #[expect(

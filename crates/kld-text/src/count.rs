@@ -9,18 +9,18 @@
 //!
 //! Tables merge: the table of two bodies one after the other is the merged table of both, to the bit.
 
-mod term;
 mod file;
 mod parts;
 mod pipeline;
 mod run;
 mod table;
 mod tally;
+mod term;
 mod vocabulary;
 
-pub use term::Term;
 pub use file::{TableFormat, is_table, read_table, write_table};
 pub use parts::PARTS;
 pub(crate) use pipeline::in_order;
 pub use run::{CountOptions, count, count_texts};
-pub use table::{CountTable, Counted, Pruned};
+pub use table::CountTable;
+pub use term::Term;

@@ -83,16 +83,22 @@ impl Pieces {
         Ok(Self {
             options: options.clone(),
             waiting,
-            open: None, documents: 0, number: 0 })
+            open: None,
+            documents: 0,
+            number: 0,
+        })
     }
 
     fn next_piece(&mut self) -> Result<Option<Piece>> {
         loop {
             if let Some(reader) = &mut self.open {
                 if let Some((origin, content)) = reader.next()? {
-                    self.documents += u64::from(origin.offset == 0);
+                    let begins = origin.offset == 0;
+                    self.documents += u64::from(begins);
+                    self.number = if begins { 0 } else { self.number + 1 };
                     return Ok(Some(Piece {
                         document: self.documents - 1,
+                        number: self.number,
                         origin,
                         content,
                     }));

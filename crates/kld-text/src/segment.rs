@@ -1,4 +1,4 @@
-//! Text into units: words, characters, or the tokens of a language model.
+//! Text into units: words, or characters.
 //!
 //! **Words** are what lies between Unicode's default word boundaries (UAX #29) and has a letter or digit, with dictionaries for Chinese, Japanese,
 //! Thai, Lao, Khmer and Burmese, whose words no space divides. Punctuation and white space are no words; an apostrophe or full
@@ -8,16 +8,18 @@
 //! **Characters** are what a reader takes for one (extended grapheme clusters); white space, however much, is one `␣`.
 //!
 //! ```
-//! use kld_text::segment::{Fold, Segmenter};
+//! use kld_text::segment::{Fold, Segmenter, Unit};
 //! let mut words = Vec::new();
-//! Segmenter::words(Fold::default()).each("Don't stop: 世界和平!", |word| words.push(word.to_owned()))?;
+//! Segmenter::new(Unit::Words, Fold::default()).each("Don't stop: 世界和平!", |word| words.push(word.to_owned()));
 //! assert_eq!(words, ["don't", "stop", "世界", "和平"]);
-//! # Ok::<(), kld_text::Error>(())
 //! ```
 
 mod ascii;
+mod cutter;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+pub use cutter::{Cutter, Tokenize};
+
+use std::borrow::Cow;
 
 use icu_casemap::CaseMapper;
 use icu_segmenter::{
@@ -25,8 +27,6 @@ use icu_segmenter::{
     WordSegmenterBorrowed, options::WordBreakInvariantOptions,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::{Error, Result};
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,42 +38,6 @@ pub enum Unit {
     Words,
     /// Characters as a reader sees them.
     Chars,
-    /// The tokens of a language model.
-    Tokens,
-}
-
-impl Unit {
-    /// The name in the plural.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Words => "words",
-            Self::Chars => "characters",
-            Self::Tokens => "tokens",
-        }
-    }
-
-    /// What stands between the units of an n-gram.
-    #[must_use]
-    pub fn separator(self) -> &'static str {
-        match self {
-            Self::Words | Self::Tokens => " ",
-            Self::Chars => "",
-        }
-    }
-}
-
-/// A tokenizer, as this crate needs it: kept apart, so that no model is needed for words.
-pub trait Tokenize: fmt::Debug + Send + Sync {
-    /// What tells it from other tokenizers, such as the name of its file.
-    fn name(&self) -> &str;
-
-    /// Calls `each` with every token of a text, in a form that people can read.
-    ///
-    /// # Errors
-    ///
-    /// With what is wrong.
-    fn tokens(&self, text: &str, each: &mut dyn FnMut(&str)) -> Result<(), String>;
 }
 
 /// Which differences between units are passed over.
@@ -85,14 +49,9 @@ pub struct Fold {
     pub numbers: bool,
 }
 
-impl Fold {
-    /// Every difference counts.
-    pub const NONE: Self = Self { case: false, numbers: false };
-}
-
 impl Default for Segmenter {
     fn default() -> Self {
-        Self::words(Fold::default())
+        Self::new(Unit::default(), Fold::default())
     }
 }
 
@@ -112,39 +71,21 @@ pub const NUMBER: &str = "#";
 pub const SPACE: &str = "␣";
 
 /// Cuts text into units.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Segmenter {
     unit: Unit,
     fold: Fold,
-    tokenizer: Option<Arc<dyn Tokenize>>,
     words: WordSegmenterBorrowed<'static>,
     clusters: GraphemeClusterSegmenterBorrowed<'static>,
 }
 
 impl Segmenter {
-    /// A segmenter into words.
+    /// A segmenter for a kind of unit.
     #[must_use]
-    pub fn words(fold: Fold) -> Self {
-        Self::of(Unit::Words, fold, None)
-    }
-
-    /// A segmenter into characters.
-    #[must_use]
-    pub fn chars(fold: Fold) -> Self {
-        Self::of(Unit::Chars, fold, None)
-    }
-
-    /// A segmenter into tokens, which are as the tokenizer makes them: nothing is folded.
-    #[must_use]
-    pub fn tokens(tokenizer: Arc<dyn Tokenize>) -> Self {
-        Self::of(Unit::Tokens, Fold::NONE, Some(tokenizer))
-    }
-
-    fn of(unit: Unit, fold: Fold, tokenizer: Option<Arc<dyn Tokenize>>) -> Self {
+    pub fn new(unit: Unit, fold: Fold) -> Self {
         Self {
             unit,
             fold,
-            tokenizer,
             words: WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()),
             clusters: GraphemeClusterSegmenter::new(),
         }
@@ -162,28 +103,11 @@ impl Segmenter {
         self.fold
     }
 
-    /// The name of the tokenizer, if there is one.
-    #[must_use]
-    pub fn tokenizer(&self) -> Option<&str> {
-        self.tokenizer.as_deref().map(Tokenize::name)
-    }
-
     /// Calls `each` with every unit of a text, in order.
-    ///
-    /// # Errors
-    ///
-    /// If the tokenizer fails; words and characters never do.
-    pub fn each(&self, text: &str, mut each: impl FnMut(&str)) -> Result<()> {
-        match &self.tokenizer {
-            Some(tokenizer) => tokenizer.tokens(text, &mut each).map_err(Error::Tokenizer),
-            None if self.unit == Unit::Words => {
-                self.each_word(text, each);
-                Ok(())
-            }
-            None => {
-                self.each_char(text, &mut each);
-                Ok(())
-            }
+    pub fn each(&self, text: &str, mut each: impl FnMut(&str)) {
+        match self.unit {
+            Unit::Words => self.each_word(text, each),
+            Unit::Chars => self.each_char(text, &mut each),
         }
     }
 
@@ -266,18 +190,23 @@ mod tests {
 
     fn units(unit: Unit, fold: Fold, text: &str) -> Vec<String> {
         let mut units = Vec::new();
-        Segmenter::of(unit, fold, None).each(text, |unit| units.push(unit.to_owned())).unwrap();
+        Segmenter::new(unit, fold).each(text, |unit| units.push(unit.to_owned()));
         units
     }
 
+    const AS_WRITTEN: Fold = Fold {
+        case: false,
+        numbers: false,
+    };
+
     fn words(text: &str) -> Vec<String> {
-        units(Unit::Words, Fold::NONE, text)
+        units(Unit::Words, AS_WRITTEN, text)
     }
 
     /// The whole text by Unicode's rules, without any quick way.
     fn words_by_unicode(text: &str) -> Vec<String> {
         let mut words = Vec::new();
-        Segmenter::words(Fold::NONE)
+        Segmenter::new(Unit::Words, AS_WRITTEN)
             .each_word_by_unicode(text, &mut |word: &str| words.push(word.to_owned()));
         words
     }

@@ -210,12 +210,12 @@ impl SampleCard {
     /// The card of a sample.
     #[must_use]
     pub fn of(sample: &Counts) -> Self {
-    Self {
-        draws: sample.total(),
-        observed: sample.observed(),
-        singletons: sample.singletons(),
-        coverage: sample.coverage(),
-    }
+        Self {
+            draws: sample.total(),
+            observed: sample.observed(),
+            singletons: sample.singletons(),
+            coverage: sample.coverage(),
+        }
     }
 }
 

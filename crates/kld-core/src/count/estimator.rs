@@ -204,7 +204,7 @@ fn xlnx(x: f64) -> f64 {
 }
 
 /// p ln(p/q) − p + q, which is never below 0; the added parts cancel in the sum over two distributions.
-fn kl_term(p: f64, q: f64) -> f64 {
+pub(super) fn kl_term(p: f64, q: f64) -> f64 {
     if p == 0.0 {
         return q;
     }
@@ -213,11 +213,11 @@ fn kl_term(p: f64, q: f64) -> f64 {
 }
 
 /// p ln(p/q).
-fn bare_term(p: f64, q: f64) -> f64 {
+pub(super) fn bare_term(p: f64, q: f64) -> f64 {
     if p == 0.0 { 0.0 } else { p * (p / q).ln() }
 }
 
-fn js_term(p: f64, q: f64) -> f64 {
+pub(super) fn js_term(p: f64, q: f64) -> f64 {
     let middle = 0.5 * (p + q);
     0.5 * (kl_term(p, middle) + kl_term(q, middle))
 }
@@ -290,7 +290,8 @@ fn with_half_a_count(sample: &Counts, index: usize) -> f64 {
 /// Most counts are small, and digamma is dear: those below are computed once.
 const KEPT: usize = 1 << 12;
 
-static DIGAMMA: LazyLock<Vec<f64>> = LazyLock::new(|| (0..KEPT).map(|count| digamma(count as f64)).collect());
+static DIGAMMA: LazyLock<Vec<f64>> =
+    LazyLock::new(|| (0..KEPT).map(|count| digamma(count as f64)).collect());
 
 fn digamma_of(count: u64) -> f64 {
     match DIGAMMA.get(count as usize) {

@@ -83,7 +83,10 @@ struct Totals {
 /// Is a file named as a table that can be read?
 #[must_use]
 pub fn is_table(path: &Path) -> bool {
-    matches!(TableFormat::of(path), Some(TableFormat::Full | TableFormat::Json))
+    matches!(
+        TableFormat::of(path),
+        Some(TableFormat::Full | TableFormat::Json)
+    )
 }
 
 /// Writes a table.
@@ -95,9 +98,22 @@ pub fn write_table(table: &CountTable, format: TableFormat, out: &mut dyn Write)
     match format {
         TableFormat::Full => write_full(table, out),
         TableFormat::Json => {
-            let terms = table.terms().map(|term| (term.term.to_owned(), term.count())).collect();
-            let header = Header { has_parts: false, ..table.header.clone() };
-            serde_json::to_writer_pretty(&mut *out, &Totals { schema: SCHEMA.to_owned(), header, terms })?;
+            let terms = table
+                .terms()
+                .map(|term| (term.term.to_owned(), term.count()))
+                .collect();
+            let header = Header {
+                has_parts: false,
+                ..table.header.clone()
+            };
+            serde_json::to_writer_pretty(
+                &mut *out,
+                &Totals {
+                    schema: SCHEMA.to_owned(),
+                    header,
+                    terms,
+                },
+            )?;
             writeln!(out)
         }
         TableFormat::Csv => {
@@ -112,7 +128,11 @@ pub fn write_table(table: &CountTable, format: TableFormat, out: &mut dyn Write)
 }
 
 fn write_full(table: &CountTable, out: &mut dyn Write) -> io::Result<()> {
-    let header = FullHeader { header: table.header.clone(), terms: table.vocabulary() as u64, total: table.total() };
+    let header = FullHeader {
+        header: table.header.clone(),
+        terms: table.vocabulary() as u64,
+        total: table.total(),
+    };
     write!(out, "{MAGIC}{}\n", serde_json::to_string(&header)?)?;
     for term in table.terms() {
         write_number(out, term.term.len() as u64)?;
@@ -140,8 +160,14 @@ fn write_number(out: &mut dyn Write, mut number: u64) -> io::Result<()> {
 ///
 /// If the file cannot be read, or is not a table from beginning to end.
 pub fn read_table(path: &Path) -> Result<CountTable> {
-    let broken = |problem: String| Error::BadTable { path: path.to_owned(), problem };
-    let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    let broken = |problem: String| Error::BadTable {
+        path: path.to_owned(),
+        problem,
+    };
+    let file = File::open(path).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        source,
+    })?;
     let mut read = BufReader::with_capacity(1 << 18, file);
     match TableFormat::of(path) {
         Some(TableFormat::Json) => read_totals(read).map_err(broken),
@@ -150,12 +176,19 @@ pub fn read_table(path: &Path) -> Result<CountTable> {
 }
 
 fn read_totals(read: impl Read) -> Result<CountTable, String> {
-    let totals: Totals = serde_json::from_reader(read).map_err(|error| format!("not {SCHEMA}: {error}"))?;
+    let totals: Totals =
+        serde_json::from_reader(read).map_err(|error| format!("not {SCHEMA}: {error}"))?;
     if totals.schema != SCHEMA {
-        return Err(format!("its schema is {:?}, expected {SCHEMA:?}", totals.schema));
+        return Err(format!(
+            "its schema is {:?}, expected {SCHEMA:?}",
+            totals.schema
+        ));
     }
     let mut table = CountTable::new(totals.header.counted.clone());
-    table.header = Header { has_parts: false, ..totals.header };
+    table.header = Header {
+        has_parts: false,
+        ..totals.header
+    };
     let mut total = 0_u64;
     for (term, count) in &totals.terms {
         total = total.saturating_add(*count);
@@ -175,7 +208,9 @@ fn read_full(read: &mut impl BufRead) -> Result<CountTable, String> {
     for number in 0..header.terms {
         let term = read_term(read)?;
         if number > 0 && term <= before {
-            return Err(format!("term {number} is {term:?}, which does not come after {before:?}"));
+            return Err(format!(
+                "term {number} is {term:?}, which does not come after {before:?}"
+            ));
         }
         for (part, count) in read_parts(read, &term)? {
             total = total.saturating_add(count);
@@ -201,10 +236,16 @@ fn read_header(read: &mut impl BufRead) -> Result<FullHeader, String> {
         return Err("expected a table of counts that `kld text count` wrote".to_owned());
     }
     let mut line = Vec::new();
-    read.take(LONGEST_HEADER).read_until(b'\n', &mut line).map_err(cut_short)?;
-    let header: FullHeader = serde_json::from_slice(&line).map_err(|error| format!("its header is broken: {error}"))?;
+    read.take(LONGEST_HEADER)
+        .read_until(b'\n', &mut line)
+        .map_err(cut_short)?;
+    let header: FullHeader =
+        serde_json::from_slice(&line).map_err(|error| format!("its header is broken: {error}"))?;
     if header.total > LARGEST_TOTAL || header.terms > header.total {
-        return Err(format!("its header has {} terms and a total of {}", header.terms, header.total));
+        return Err(format!(
+            "its header has {} terms and a total of {}",
+            header.terms, header.total
+        ));
     }
     Ok(header)
 }
@@ -215,7 +256,9 @@ fn read_term(read: &mut impl BufRead) -> Result<String, String> {
         return Err(format!("it has a term of {length} bytes"));
     }
     let mut term = Vec::new();
-    read.take(length).read_to_end(&mut term).map_err(cut_short)?;
+    read.take(length)
+        .read_to_end(&mut term)
+        .map_err(cut_short)?;
     if (term.len() as u64) < length {
         return Err(CUT_SHORT.to_owned());
     }
@@ -259,7 +302,14 @@ fn read_number(read: &mut impl BufRead) -> Result<u64, String> {
 
 const CUT_SHORT: &str = "it is cut short";
 
-#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` takes")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `map_err` takes"
+)]
 fn cut_short(error: io::Error) -> String {
-    if error.kind() == io::ErrorKind::UnexpectedEof { CUT_SHORT.to_owned() } else { error.to_string() }
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        CUT_SHORT.to_owned()
+    } else {
+        error.to_string()
+    }
 }

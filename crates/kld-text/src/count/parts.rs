@@ -57,7 +57,11 @@ impl PartCounts {
     pub(crate) fn moved(&self, before: u64) -> Self {
         let mut moved = Self::default();
         for (part, count) in self.iter() {
-            let document = if part >= FIRST_BLOCK { 0 } else { u64::from(part) };
+            let document = if part >= FIRST_BLOCK {
+                0
+            } else {
+                u64::from(part)
+            };
             moved.add(of_document(document + before % PARTS as u64), count);
         }
         moved

@@ -30,7 +30,10 @@ pub(crate) fn in_order<J: Send, T: Send, E: Send>(
             let (send_result, receive_job, work) = (send_result.clone(), &receive_job, &work);
             scope.spawn(move || {
                 loop {
-                    let job = receive_job.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let job = receive_job
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .recv();
                     let Ok((number, job)) = job else { break };
                     if send_result.send((number, work(job))).is_err() {
                         break;
@@ -110,7 +113,10 @@ mod tests {
                 seen += 1;
                 Ok(())
             });
-            assert_eq!((failed, seen), (failing.map_or_else(Err, |_| Err("the work")), 5));
+            assert_eq!(
+                (failed, seen),
+                (failing.map_or_else(Err, |_| Err("the work")), 5)
+            );
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use std::path::PathBuf;
 
-use kld_core::Observer;
+use kld_core::{Observer, result::Counted};
 
 use super::{
     in_order,
     parts::{of_block, of_document},
-    table::{CountTable, Counted},
+    table::CountTable,
     tally::Tally,
 };
 use crate::{
     Error, Result,
     read::{Piece, Pieces, ReadOptions, no_text},
-    segment::Segmenter,
+    segment::Cutter,
 };
 
 /// How a body is counted.
@@ -22,7 +22,7 @@ pub struct CountOptions {
     /// How files are read.
     pub read: ReadOptions,
     /// How text is cut into units.
-    pub segmenter: Segmenter,
+    pub cutter: Cutter,
     /// How many units in a row make a term, from 1.
     pub ngram: usize,
     /// Above so many terms the rarest are left out.
@@ -35,7 +35,7 @@ impl Default for CountOptions {
     fn default() -> Self {
         Self {
             read: ReadOptions::default(),
-            segmenter: Segmenter::default(),
+            cutter: Cutter::default(),
             ngram: 1,
             max_vocabulary: 1 << 22,
             threads: 1,
@@ -47,12 +47,7 @@ impl CountOptions {
     /// What is counted.
     #[must_use]
     pub fn counted(&self) -> Counted {
-        Counted {
-            unit: self.segmenter.unit(),
-            fold: self.segmenter.fold(),
-            ngram: self.ngram,
-            tokenizer: self.segmenter.tokenizer().map(str::to_owned),
-        }
+        self.cutter.counted(self.ngram)
     }
 }
 
@@ -67,9 +62,16 @@ const BATCH_PIECES: usize = 1 << 16;
 /// # Errors
 ///
 /// If a source cannot be read or holds no term at all, and where the observer has asked to stop.
-pub fn count(sources: &[PathBuf], options: &CountOptions, observer: &dyn Observer) -> Result<CountTable> {
+pub fn count(
+    sources: &[PathBuf],
+    options: &CountOptions,
+    observer: &dyn Observer,
+) -> Result<CountTable> {
     let mut table = CountTable::new(options.counted());
-    let batches = Batches { pieces: Pieces::of(sources, &options.read)?, pending: None };
+    let batches = Batches {
+        pieces: Pieces::of(sources, &options.read)?,
+        pending: None,
+    };
     let work = |batch: Batch| batch.count(options);
     in_order(batches, options.threads, work, |counted: CountedBatch| {
         if observer.interrupted() {
@@ -92,11 +94,14 @@ pub fn count(sources: &[PathBuf], options: &CountOptions, observer: &dyn Observe
 /// # Errors
 ///
 /// If the tokenizer fails.
-pub fn count_texts<'a>(texts: impl IntoIterator<Item = &'a str>, options: &CountOptions) -> Result<CountTable> {
+pub fn count_texts<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+    options: &CountOptions,
+) -> Result<CountTable> {
     let mut tally = Tally::new(options.counted());
     for (document, text) in texts.into_iter().enumerate() {
         tally.begin_document();
-        let terms = tally.count(text, of_document(document as u64), &options.segmenter)?;
+        let terms = tally.count(text, of_document(document as u64), &options.cutter)?;
         let header = &mut tally.table.header;
         header.documents += 1;
         header.bytes += text.len() as u64;
@@ -129,7 +134,10 @@ impl Iterator for Batches {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut batch = Batch { context: self.pending.take().filter(|piece| !piece.origin.last), pieces: Vec::new() };
+        let mut batch = Batch {
+            context: self.pending.take().filter(|piece| !piece.origin.last),
+            pieces: Vec::new(),
+        };
         let mut size = 0;
         while size < BATCH_BYTES && batch.pieces.len() < BATCH_PIECES {
             match self.pieces.next() {
@@ -150,22 +158,29 @@ impl Batch {
     fn count(self, options: &CountOptions) -> Result<CountedBatch> {
         let mut tally = Tally::new(options.counted());
         if let Some(context) = self.context {
-            tally.warm_up(&context.read(&options.read)?.text, &options.segmenter)?;
+            tally.warm_up(&context.read(&options.read)?.text, &options.cutter)?;
         }
         let documents = self.pieces.last().map_or(0, |piece| piece.document + 1);
         for piece in self.pieces {
-            let part = if piece.document == 0 { of_block(piece.number) } else { of_document(piece.document) };
+            let part = if piece.document == 0 {
+                of_block(piece.number)
+            } else {
+                of_document(piece.document)
+            };
             let is_whole = piece.number == 0 && piece.origin.last;
             if piece.number == 0 {
                 tally.begin_document();
             }
             let read = piece.read(&options.read)?;
-            let terms = tally.count(&read.text, part, &options.segmenter)?;
+            let terms = tally.count(&read.text, part, &options.cutter)?;
             let header = &mut tally.table.header;
             header.bytes += read.text.len() as u64;
             header.replaced += read.replaced;
             header.empty_documents += u64::from(is_whole && terms == 0);
         }
-        Ok(CountedBatch { table: tally.table, documents })
+        Ok(CountedBatch {
+            table: tally.table,
+            documents,
+        })
     }
 }

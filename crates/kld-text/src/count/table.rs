@@ -1,40 +1,10 @@
 //! The table of counts of one body.
 
+use kld_core::result::{Counted, Pruned};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    term::Term,
-    parts::PartCounts,
-    vocabulary::Vocabulary,
-};
-use crate::{
-    Error, Result,
-    segment::{Fold, Unit},
-};
-
-/// What a table counts; only tables of the same are merged and compared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
-    /// The unit.
-    pub unit: Unit,
-    /// What is passed over.
-    pub fold: Fold,
-    /// How many units in a row make a term.
-    pub ngram: usize,
-    /// Which tokenizer made the tokens, where those are the unit.
-    pub tokenizer: Option<String>,
-}
-
-/// What was left out because the vocabulary would have grown beyond its limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pruned {
-    /// How many terms were left out; one that came again afterwards and was left out again is counted again.
-    pub terms: u64,
-    /// How often they stood in the text.
-    pub occurrences: u64,
-    /// By how much the count of a term that is still there can be too low, at most.
-    pub at_most: u64,
-}
+use super::{parts::PartCounts, term::Term, vocabulary::Vocabulary};
+use crate::{Error, Result};
 
 /// How often each term stands in a body of text.
 #[derive(Clone, Debug)]
@@ -71,7 +41,11 @@ impl CountTable {
             pruned: Pruned::default(),
             has_parts: true,
         };
-        Self { header, vocabulary: Vocabulary::default(), counts: Vec::new() }
+        Self {
+            header,
+            vocabulary: Vocabulary::default(),
+            counts: Vec::new(),
+        }
     }
 
     /// What is counted.
@@ -131,7 +105,9 @@ impl CountTable {
     /// How often one term stands there.
     #[must_use]
     pub fn count(&self, term: &str) -> u64 {
-        self.vocabulary.find(term).map_or(0, |number| self.counts[number as usize].total())
+        self.vocabulary
+            .find(term)
+            .map_or(0, |number| self.counts[number as usize].total())
     }
 
     /// All terms in the order of their bytes.
@@ -168,7 +144,13 @@ impl CountTable {
             });
         }
         let before = self.header.documents;
-        self.take(other, |parts| if before == 0 { parts.clone() } else { parts.moved(before) });
+        self.take(other, |parts| {
+            if before == 0 {
+                parts.clone()
+            } else {
+                parts.moved(before)
+            }
+        });
         let (here, there) = (&mut self.header, &other.header);
         here.documents += there.documents;
         here.has_parts &= there.has_parts;
@@ -228,23 +210,5 @@ impl CountTable {
         }
         kept.header.pruned.at_most += at_most;
         *self = kept;
-    }
-}
-
-impl std::fmt::Display for Counted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.ngram > 1 {
-            write!(f, "{}-grams of ", self.ngram)?;
-        }
-        f.write_str(self.unit.name())?;
-        if let Some(tokenizer) = &self.tokenizer {
-            write!(f, " by {tokenizer}")?;
-        }
-        let folded = [(self.fold.case, "case"), (self.fold.numbers, "numbers")];
-        let folded: Vec<_> = folded.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
-        if !folded.is_empty() {
-            write!(f, ", {} folded", folded.join(" and "))?;
-        }
-        Ok(())
     }
 }

@@ -1,7 +1,9 @@
 //! Counts the terms of pieces of text, one after the other.
 
-use super::table::{CountTable, Counted};
-use crate::{Result, segment::Segmenter};
+use kld_core::result::Counted;
+
+use super::table::CountTable;
+use crate::{Result, segment::Cutter};
 
 /// A table in the making.
 ///
@@ -18,7 +20,12 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn new(counted: Counted) -> Self {
         let grams = Grams::new(&counted);
-        Self { table: CountTable::new(counted), here: Vec::new(), touched: Vec::new(), grams }
+        Self {
+            table: CountTable::new(counted),
+            here: Vec::new(),
+            touched: Vec::new(),
+            grams,
+        }
     }
 
     /// Terms do not go from one document into the next.
@@ -27,16 +34,21 @@ impl Tally {
     }
 
     /// Goes through a text without counting, so that terms that begin in it are complete.
-    pub(super) fn warm_up(&mut self, text: &str, segmenter: &Segmenter) -> Result<()> {
+    pub(super) fn warm_up(&mut self, text: &str, cutter: &Cutter) -> Result<()> {
         if self.grams.size > 1 {
-            segmenter.each(text, |unit| self.grams.push(unit))?;
+            cutter.each(text, |unit| self.grams.push(unit))?;
         }
         Ok(())
     }
 
     /// Counts the terms of a text into a part; returns how many there were.
-    pub(super) fn count(&mut self, text: &str, part: u8, segmenter: &Segmenter) -> Result<u64> {
-        let Self { table, here, touched, grams } = self;
+    pub(super) fn count(&mut self, text: &str, part: u8, cutter: &Cutter) -> Result<u64> {
+        let Self {
+            table,
+            here,
+            touched,
+            grams,
+        } = self;
         let mut add = |term: &str| {
             let number = table.vocabulary.number(term);
             if number as usize == here.len() {
@@ -49,9 +61,9 @@ impl Tally {
             *count += 1;
         };
         if grams.size == 1 {
-            segmenter.each(text, add)?;
+            cutter.each(text, add)?;
         } else {
-            segmenter.each(text, |unit| {
+            cutter.each(text, |unit| {
                 grams.push(unit);
                 if let Some(gram) = grams.last() {
                     add(gram);
@@ -115,6 +127,9 @@ impl Grams {
     /// The last term, once there are enough units for one.
     fn last(&self) -> Option<&str> {
         let complete = self.begins.len() == self.size;
-        self.begins.front().filter(|_| complete).map(|&begin| &self.text[begin..])
+        self.begins
+            .front()
+            .filter(|_| complete)
+            .map(|&begin| &self.text[begin..])
     }
 }

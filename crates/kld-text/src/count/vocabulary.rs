@@ -39,8 +39,13 @@ impl Vocabulary {
     /// The number of a term, which is a new one if the term is.
     #[inline]
     pub(crate) fn number(&mut self, new: &str) -> u32 {
-        let Self { text, bounds, numbers, hasher } = self;
-        let hash = hash(*hasher, new);
+        let Self {
+            text,
+            bounds,
+            numbers,
+            hasher,
+        } = self;
+        let hash = hash(hasher, new);
         if let Some(number) = numbers.find(hash, |&number| term(text, bounds, number) == new) {
             return *number;
         }
@@ -48,14 +53,16 @@ impl Vocabulary {
         let number = (bounds.len() - 1) as u32;
         text.push_str(new);
         bounds.push(text.len());
-        numbers.insert_unique(hash, number, |&number| self::hash(*hasher, term(text, bounds, number)));
+        numbers.insert_unique(hash, number, |&number| {
+            self::hash(hasher, term(text, bounds, number))
+        });
         number
     }
 
     /// The number of a term that is there.
     pub(crate) fn find(&self, known: &str) -> Option<u32> {
         let found = |&number: &u32| self.term(number) == known;
-        self.numbers.find(hash(self.hasher, known), found).copied()
+        self.numbers.find(hash(&self.hasher, known), found).copied()
     }
 
     /// The numbers of all terms in the order of their bytes.
@@ -71,7 +78,7 @@ fn term<'a>(text: &'a str, bounds: &[usize], number: u32) -> &'a str {
 }
 
 #[inline]
-fn hash(hasher: FixedState, term: &str) -> u64 {
+fn hash(hasher: &FixedState, term: &str) -> u64 {
     let mut hasher = hasher.build_hasher();
     hasher.write(term.as_bytes());
     hasher.finish()

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use kld_text::{
     read::ReadOptions,
-    segment::{Fold, Segmenter},
+    segment::{Fold, Segmenter, Unit},
 };
 
 /// How bodies of text are read.
@@ -65,14 +65,17 @@ pub(crate) enum FoldName {
 
 impl UnitArgs {
     pub(crate) fn segmenter(&self) -> Segmenter {
-        let has = |name| self.fold.contains(&name);
-        let fold = Fold {
-            case: has(FoldName::Case),
-            numbers: has(FoldName::Numbers),
+        let unit = match self.unit {
+            UnitName::Words => Unit::Words,
+            UnitName::Chars => Unit::Chars,
         };
-        match self.unit {
-            UnitName::Words => Segmenter::words(fold),
-            UnitName::Chars => Segmenter::chars(fold),
-        }
+        let has = |name| self.fold.contains(&name);
+        Segmenter::new(
+            unit,
+            Fold {
+                case: has(FoldName::Case),
+                numbers: has(FoldName::Numbers),
+            },
+        )
     }
 }
