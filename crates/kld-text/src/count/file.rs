@@ -133,7 +133,7 @@ fn write_full(table: &CountTable, out: &mut dyn Write) -> io::Result<()> {
         terms: table.vocabulary() as u64,
         total: table.total(),
     };
-    write!(out, "{MAGIC}{}\n", serde_json::to_string(&header)?)?;
+    writeln!(out, "{MAGIC}{}", serde_json::to_string(&header)?)?;
     for term in table.terms() {
         write_number(out, term.term.len() as u64)?;
         out.write_all(term.term.as_bytes())?;

@@ -111,6 +111,7 @@ impl CountTable {
     }
 
     /// All terms in the order of their bytes.
+    #[must_use]
     pub fn terms(&self) -> impl ExactSizeIterator<Item = Term<'_>> {
         self.vocabulary.sorted().into_iter().map(|number| Term {
             term: self.vocabulary.term(number),
