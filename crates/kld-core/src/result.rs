@@ -16,7 +16,7 @@ pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
 pub use text::{
     Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
-    PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_SCHEMA, TermCount, TextComparison,
+    PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_SCHEMA, TermCount, TextComparison, TextCounts,
 };
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use kld_core::{
     estimate::Estimate,
     result::{
         Body, Contributor, Contributors, Counted, OneSidedTerms, PartKind, Parts, PartsOf, Redrawn,
-        TermCount, TextComparison,
+        TermCount, TextComparison, TextCounts,
     },
 };
 
@@ -33,6 +33,33 @@ impl Exporter<TextComparison> for Terminal {
             .warnings
             .iter()
             .try_for_each(|warning| writeln!(out, "warning: {}", self.warning(warning)))
+    }
+}
+
+impl Exporter<TextCounts> for Terminal {
+    fn export(&self, result: &TextCounts, out: &mut dyn Write) -> io::Result<()> {
+        let TextCounts {
+            counted,
+            body: counts,
+            most_frequent,
+        } = result;
+        write!(out, "{}", layout("", &[body("", counts, counted)]))?;
+        writeln!(out, "counted: {counted}")?;
+        write!(out, "{}", left_out("", counts, counted))?;
+        let per_thousand = |t: &TermCount| 1000.0 * t.count as f64 / counts.terms.draws as f64;
+        let mut rows = vec![
+            ["most frequent", "count", "of 1000"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
+        rows.extend(most_frequent.iter().map(|t| {
+            vec![
+                shortened(&t.term, TERM_WIDTH),
+                count(t.count),
+                significant(per_thousand(t)),
+            ]
+        }));
+        write!(out, "{}", layout("    ", &rows))
     }
 }
 
@@ -118,7 +145,9 @@ fn bodies(result: &TextComparison) -> String {
 
 fn body(letter: &str, body: &Body, counted: &Counted) -> Vec<String> {
     vec![
-        format!("{letter}  {}", shortened(&body.name, 60)),
+        format!("{letter}  {}", shortened(&body.name, 60))
+            .trim_start()
+            .to_owned(),
         plural(body.documents as usize, "document", "documents"),
         format!("{} {}", count(body.terms.draws), counted.terms()),
         format!("{} different", count(body.terms.observed as u64)),
@@ -127,31 +156,27 @@ fn body(letter: &str, body: &Body, counted: &Counted) -> Vec<String> {
 
 /// What is not counted, or not as it stood there: never silent.
 fn left_out(letter: &str, body: &Body, counted: &Counted) -> String {
-    let mut text = String::new();
+    let mut lines = Vec::new();
     if body.empty_documents > 0 {
         let documents = plural(body.empty_documents as usize, "document", "documents");
-        text += &format!(
-            "{letter}: {documents} without any {}\n",
-            counted.unit.name()
-        );
+        lines.push(format!("{documents} without any {}", counted.terms()));
     }
     if body.replaced > 0 {
-        let places = plural(body.replaced as usize, "place", "places");
-        text += &format!("{letter}: {places} that are not UTF-8 replaced by U+FFFD\n");
+        let places = plural(body.replaced as usize, "place that is", "places that are");
+        lines.push(format!("{places} not UTF-8 replaced by U+FFFD"));
     }
     if body.pruned.terms > 0 {
-        text += &format!(
-            "{letter}: {} rare {} left out to bound memory, {} of the text; counts can be too low by {} at most\n",
+        let of_all = (body.terms.draws + body.pruned.occurrences) as f64;
+        lines.push(format!(
+            "{} rare {} left out to bound memory, {} of the text; counts can be too low by {} at most",
             count(body.pruned.terms),
             counted.terms(),
-            share(
-                body.pruned.occurrences as f64
-                    / (body.terms.draws + body.pruned.occurrences) as f64
-            ),
+            share(body.pruned.occurrences as f64 / of_all),
             count(body.pruned.at_most),
-        );
+        ));
     }
-    text
+    let line = |line| format!("{letter}  {line}\n").trim_start().to_owned();
+    lines.into_iter().map(line).collect()
 }
 
 fn redrawn(redrawn: &Redrawn) -> String {
@@ -159,7 +184,7 @@ fn redrawn(redrawn: &Redrawn) -> String {
         let (one, many) = match parts.kind {
             PartKind::Document => ("document", "documents"),
             PartKind::Group => ("group of documents", "groups of documents"),
-            PartKind::Block => ("block of some 8 kB", "blocks of some 8 kB"),
+            PartKind::Block => ("part of 8 kB blocks", "parts of 8 kB blocks"),
             PartKind::Unknown => return format!("{letter} holds totals alone"),
         };
         format!("{letter} has {}", plural(parts.number, one, many))

@@ -12,9 +12,9 @@ mod pair;
 mod redraw;
 
 use kld_core::{
-    count::{Bootstrap, Compared, Counts, Estimator, EstimatorResult, Method, SampleCard, Warning},
+    count::{Bootstrap, Compared, Counts, Estimator, EstimatorResult, Method, Warning},
     estimate::{Estimate, FEW_FRAGMENTS},
-    result::{Body, PartsOf, Redrawn, SmoothedResult, TEXT_SCHEMA, TextComparison},
+    result::{PartsOf, Redrawn, SmoothedResult, TEXT_SCHEMA, TextComparison},
     smoothing::Smoothing,
 };
 
@@ -99,8 +99,8 @@ pub fn compare(
         schema: TEXT_SCHEMA.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         counted: reference.counted().clone(),
-        reference: body(reference_name, reference, p),
-        candidate: body(candidate_name, candidate, q),
+        reference: reference.body(reference_name, p),
+        candidate: candidate.body(candidate_name, q),
         warnings: warnings(&pair, &estimators),
         estimators: estimators.to_vec(),
         smoothed,
@@ -174,18 +174,6 @@ fn parts_of(method: Method) -> PartsOf {
     match method {
         Method::Estimator(_) => PartsOf::ZhangGrabchak,
         Method::Smoothed(_) => PartsOf::Smoothed,
-    }
-}
-
-fn body(name: &str, table: &CountTable, counts: &Counts) -> Body {
-    Body {
-        name: name.to_owned(),
-        documents: table.documents(),
-        empty_documents: table.empty_documents(),
-        bytes: table.bytes(),
-        replaced: table.replaced(),
-        terms: SampleCard::of(counts),
-        pruned: table.pruned(),
     }
 }
 

@@ -21,7 +21,7 @@ pub enum Error {
         source_names: String,
     },
     /// A file whose ending says nothing.
-    #[error("{path}: expected .txt, .md or .jsonl", path = path.display())]
+    #[error("{path}: expected .txt, .md, .jsonl (also with .zst) or .parquet", path = path.display())]
     UnknownTextKind {
         /// The file.
         path: PathBuf,

@@ -1,11 +1,13 @@
 //! Files, folders and standard input as a stream of documents, in memory that does not grow with them.
 //!
-//! A `.txt` or `.md` file (or standard input) is one document; in a `.jsonl` file every record is one. Folders are read in the
+//! A `.txt` or `.md` file (or standard input) is one document; in a `.jsonl` file every record is one, in a `.parquet` file every row. All but the
+//! last may be compressed (`.jsonl.zst`). Folders are read in the
 //! order of their paths, so the same folder gives the same documents everywhere.
 //!
 //! Two ways to read: [`Pieces`] hands on every document in pieces of a few kilobytes, so that a file of one line may be larger than
 //! memory; [`documents`] hands on whole ones.
 
+mod columns;
 mod cut;
 mod files;
 mod piece;

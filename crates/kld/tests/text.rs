@@ -86,7 +86,7 @@ fn two_bodies_are_compared_both_ways_and_the_words_are_named() {
     let folder = two_bodies();
     let table = printed(folder.path(), "a.jsonl b.jsonl");
     for said in [
-        "P  a.jsonl  3 documents  15 words  9 different",
+        "P  a.jsonl  3 documents  15 words  10 different",
         "KL(P‖Q) of the frequencies is infinite",
         "Zhang-Grabchak",
         "P has 3 documents, Q has 3 documents",
@@ -131,7 +131,7 @@ fn what_is_no_text_is_refused_with_its_place() {
         ("signs.txt", "B: no text in signs.txt"),
         ("latin.txt", "latin.txt: not UTF-8 at byte 2"),
         ("binary.txt", "binary.txt: a zero byte at 2"),
-        ("picture.png", "expected .txt, .md"),
+        ("picture.png", "expected .txt, .md, .jsonl"),
         ("missing.txt", "missing.txt"),
     ] {
         let stderr = refused(folder.path(), &format!("a.txt {file}"));
@@ -143,7 +143,10 @@ fn what_is_no_text_is_refused_with_its_place() {
         "{stderr}"
     );
     let lossy = printed(folder.path(), "a.txt latin.txt --lossy");
-    assert!(lossy.contains("2 places that are not UTF-8"), "{lossy}");
+    assert!(
+        lossy.contains("2 places that are not UTF-8 replaced"),
+        "{lossy}"
+    );
 }
 
 #[test]
@@ -152,4 +155,33 @@ fn one_word_is_compared_and_called_too_little() {
     let table = printed(folder.path(), "a.txt b.txt");
     assert!(table.contains("without errors"), "{table}");
     assert!(table.contains("warning: Q is redrawn by 1 part"), "{table}");
+}
+
+#[test]
+fn counts_are_saved_merged_and_compared() {
+    let folder = two_bodies();
+    let shown = printed(folder.path(), "count a.jsonl -o a.kldcounts");
+    assert!(shown.contains("a.jsonl  3 documents  15 words"), "{shown}");
+    printed(folder.path(), "count b.jsonl -o b.kldcounts");
+    printed(
+        folder.path(),
+        "count a.kldcounts b.kldcounts -o merged.kldcounts",
+    );
+    printed(folder.path(), "count a.jsonl b.jsonl -o whole.kldcounts");
+    let bytes = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(bytes("merged.kldcounts"), bytes("whole.kldcounts"));
+    let of_tables = result(folder.path(), "a.kldcounts b.kldcounts");
+    let of_texts = result(folder.path(), "a.jsonl b.jsonl");
+    assert_eq!(of_tables["estimators"], of_texts["estimators"]);
+    printed(folder.path(), "count a.jsonl --ngram 2 -o pairs.csv");
+    assert!(
+        String::from_utf8(bytes("pairs.csv"))
+            .unwrap()
+            .contains("the mat,2\n")
+    );
+    let stderr = refused(folder.path(), "count a.jsonl -o counts.xls");
+    assert!(
+        stderr.contains("ends in .kldcounts, .json or .csv"),
+        "{stderr}"
+    );
 }

@@ -43,6 +43,17 @@ pub struct TextComparison {
     pub warnings: Vec<Warning>,
 }
 
+/// The counts of one body, in short.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextCounts {
+    /// What was counted.
+    pub counted: Counted,
+    /// The body.
+    pub body: Body,
+    /// The most frequent terms.
+    pub most_frequent: Vec<TermCount>,
+}
+
 /// What is counted; only counts of the same are merged and compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {

@@ -1,6 +1,9 @@
 //! The table of counts of one body.
 
-use kld_core::result::{Counted, Pruned};
+use kld_core::{
+    count::{Counts, SampleCard},
+    result::{Body, Counted, Pruned, TermCount, TextCounts},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{parts::PartCounts, term::Term, vocabulary::Vocabulary};
@@ -116,6 +119,49 @@ impl CountTable {
         self.vocabulary.sorted().into_iter().map(|number| Term {
             term: self.vocabulary.term(number),
             parts: &self.counts[number as usize],
+        })
+    }
+
+    /// The body under a name, given its counts.
+    pub(crate) fn body(&self, name: &str, counts: &Counts) -> Body {
+        Body {
+            name: name.to_owned(),
+            documents: self.documents(),
+            empty_documents: self.empty_documents(),
+            bytes: self.bytes(),
+            replaced: self.replaced(),
+            terms: SampleCard::of(counts),
+            pruned: self.pruned(),
+        }
+    }
+
+    /// The table in short, with its most frequent terms.
+    ///
+    /// # Errors
+    ///
+    /// If it has no terms.
+    pub fn summary(&self, name: &str, most_frequent: usize) -> Result<TextCounts> {
+        let mut terms: Vec<(u64, &str)> =
+            self.terms().map(|term| (term.count(), term.term)).collect();
+        let counts =
+            Counts::new(terms.iter().map(|(count, _)| *count).collect()).map_err(|source| {
+                Error::Core {
+                    side: "the body",
+                    source,
+                }
+            })?;
+        terms.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+        let most_frequent = terms
+            .iter()
+            .take(most_frequent)
+            .map(|(count, term)| TermCount {
+                term: (*term).to_owned(),
+                count: *count,
+            });
+        Ok(TextCounts {
+            counted: self.counted().clone(),
+            body: self.body(name, &counts),
+            most_frequent: most_frequent.collect(),
         })
     }
 

@@ -41,6 +41,8 @@ pub(super) enum Content {
     Text(Vec<u8>),
     /// A record in JSON.
     Record(Vec<u8>),
+    /// Text from a column, with the value of the field kept beside it.
+    Value { text: Vec<u8>, by: Option<String> },
 }
 
 impl Origin {
@@ -69,6 +71,7 @@ impl Piece {
     pub fn size(&self) -> usize {
         match &self.content {
             Content::Text(bytes) | Content::Record(bytes) => bytes.len(),
+            Content::Value { text, .. } => text.len(),
         }
     }
 
@@ -93,6 +96,15 @@ impl Piece {
                     name: origin.name(),
                     text,
                     by: None,
+                    replaced,
+                })
+            }
+            Content::Value { text, by } => {
+                let (text, replaced) = utf8(text, &origin, options)?;
+                Ok(Document {
+                    name: origin.name(),
+                    text,
+                    by,
                     replaced,
                 })
             }

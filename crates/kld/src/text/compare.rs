@@ -8,10 +8,13 @@ use kld_core::{Observer, count::Bootstrap, smoothing::Smoothing};
 use kld_report::{Json, Terminal as Table, Unit};
 use kld_text::{
     compare::{CompareOptions, compare},
-    count::{CountOptions, CountTable, count, is_table, read_table},
+    count::{CountOptions, CountTable},
 };
 
-use super::read::{ReadArgs, UnitArgs};
+use super::{
+    count::body,
+    read::{ReadArgs, UnitArgs},
+};
 use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
 
 /// Two bodies of text.
@@ -103,8 +106,8 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read);
     let (Some(a), Some(b)) = (
-        body(&reference, &options, &observer).context("A")?,
-        body(&candidate, &options, &observer).context("B")?,
+        counts(&reference, &options, &observer).context("A")?,
+        counts(&candidate, &options, &observer).context("B")?,
     ) else {
         return Ok(Outcome::Interrupted);
     };
@@ -126,17 +129,12 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
 }
 
 /// The counts of one body, unless the user stopped it.
-fn body(
+fn counts(
     path: &Path,
     options: &CountOptions,
     observer: &dyn Observer,
 ) -> anyhow::Result<Option<CountTable>> {
-    let table = if is_table(path) {
-        read_table(path)
-    } else {
-        count(&[path.to_owned()], options, observer)
-    };
-    match table {
+    match body(&[path.to_owned()], options, observer) {
         Err(kld_text::Error::Interrupted) => Ok(None),
         other => Ok(Some(other?)),
     }
