@@ -17,11 +17,12 @@ use kld_kernels::{Kernel, PairOptions};
 use kld_models::LogitSource;
 
 use crate::{
-    Result,
+    Error, Result,
     conclude::conclude,
-    deal::deal,
+    deal::{InMemory, Store, deal},
     pace::Pace,
     prepare::{Prepared, Tokenized, compared_columns},
+    run::{Run, Worker},
     text::Fragment,
     window::{Cut, Window},
 };
@@ -124,11 +125,41 @@ impl<'a> Job<'a> {
         observer: &dyn Observer,
         sink: &mut dyn Sink,
     ) -> Result<RunRecord> {
+        let order = &self.plan.order;
+        self.measure_with(&InMemory::new(order.len()), order, work, observer, sink)
+    }
+
+    /// The same in a run folder, perhaps beside other processes: windows that are there are read, each new one is written before
+    /// it is handed on, and the sink gets them all.
+    ///
+    /// # Errors
+    ///
+    /// If a model fails, or the folder cannot be read or written.
+    pub fn measure_in(
+        &self,
+        run: &Run,
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
+        let worker = Worker::join(run, observer)?;
+        self.measure_with(&worker, worker.order(), work, observer, sink)
+    }
+
+    /// `order` holds the windows by the number under which the store knows them.
+    fn measure_with(
+        &self,
+        store: &dyn Store<WindowRows, Error>,
+        order: &[u32],
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
         let started = Instant::now();
         let mut pace = Pace::default();
-        let total = self.plan.order.len();
-        let rows = |visit: usize| self.window_rows(self.plan.order[visit], work.kernel);
-        let done = deal(total, work.threads, rows, |visit, rows| {
+        let total = order.len();
+        let rows = |visit: usize| self.window_rows(order[visit], work.kernel);
+        let done = deal(total, work.threads, store, rows, |visit, rows| {
             sink.take(rows);
             if pace.is_due() || visit + 1 == total {
                 observer.progress(&Progress {
@@ -140,7 +171,7 @@ impl<'a> Job<'a> {
             }
             !observer.interrupted()
         })?;
-        Ok(run_record(work, started, done, total))
+        Ok(run_record(work, started, done, self.plan.order.len()))
     }
 
     /// All scored rows of one window.

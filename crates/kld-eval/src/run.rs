@@ -16,6 +16,7 @@ mod contents;
 mod frame;
 mod header;
 mod payload;
+mod worker;
 
 use std::{
     fs::{self, File},
@@ -31,6 +32,7 @@ use kld_core::{
 pub use contents::Contents;
 pub use header::{Header, Part};
 pub use payload::Payload;
+pub use worker::Worker;
 
 use crate::{Error, Result, compare::Summaries, conclude::conclude};
 
@@ -65,11 +67,11 @@ impl Run {
     ///
     /// If the folder holds something else or another run, or cannot be written.
     pub fn open_or_create(folder: &Path, header: Header, plan: &Plan) -> Result<Self> {
-        let work = folder.join("work");
-        let made = fs::create_dir_all(&work).and_then(|()| fs::create_dir_all(folder.join("rows")));
-        made.map_err(Error::io(folder))?;
+        for name in ["work", "rows"] {
+            fs::create_dir_all(folder.join(name)).map_err(Error::io(folder))?;
+        }
         // Of several processes that come at once, one makes the plan.
-        let _only_one = lock(&work.join("queue.lock"))?;
+        let _only_one = worker::lock(&queue(folder))?;
         if !is_run(folder) {
             header::write(folder, &header, plan)?;
         }
@@ -120,7 +122,11 @@ impl Run {
             summaries.add(&rows?);
             windows_done += 1;
         }
-        Ok(conclude(&self.plan, &summaries.0, self.record(windows_done)))
+        Ok(conclude(
+            &self.plan,
+            &summaries.0,
+            self.record(windows_done),
+        ))
     }
 
     /// How the run went, as far as the folder tells: not how many threads there were and how long they took.
@@ -136,10 +142,17 @@ impl Run {
         }
     }
 
+    fn queue(&self) -> PathBuf {
+        queue(&self.folder)
+    }
+
+    fn lock_file(&self, writer: u32) -> PathBuf {
+        self.folder.join("work").join(format!("{writer}.lock"))
+    }
+
     fn rows_file(&self, writer: u32) -> PathBuf {
         self.folder.join("rows").join(format!("{writer}.rows"))
     }
-
 }
 
 /// Is this a folder with a run in it?
@@ -159,20 +172,9 @@ pub fn is_taken(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.any(foreign)) || folder.is_file()
 }
 
-/// Opens a file to be locked, and waits for the lock; it is held until the file is dropped, or the process dies.
-fn lock(path: &Path) -> Result<File> {
-    let file = lockable(path)?;
-    file.lock().map_err(Error::io(path))?;
-    Ok(file)
-}
-
-fn lockable(path: &Path) -> Result<File> {
-    File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
-        .map_err(Error::io(path))
+/// The lock of whoever chooses a window, or makes the plan.
+fn queue(folder: &Path) -> PathBuf {
+    folder.join("work").join("queue.lock")
 }
 
 /// Writes a file beside its final name, flushes and renames it, so that it is there whole or not at all.

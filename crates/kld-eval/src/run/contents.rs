@@ -21,11 +21,11 @@ pub struct Contents<'a> {
 
 /// What a writer's file tells.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Writer {
+struct Writer {
     /// Where its whole frames end.
-    pub(crate) end: u64,
+    end: u64,
     /// Windows that were begun and are not done; they mean something only as long as the writer lives.
-    pub(crate) claims: BTreeSet<u32>,
+    claims: BTreeSet<u32>,
 }
 
 impl<'a> Contents<'a> {
@@ -112,13 +112,26 @@ impl<'a> Contents<'a> {
         Ok(Some(bytes))
     }
 
-    /// The writers, by number.
-    pub(crate) fn writers(&self) -> &BTreeMap<u32, Writer> {
-        &self.writers
+    /// Where the whole frames of a writer end.
+    pub(crate) fn end_of(&self, writer: u32) -> u64 {
+        self.writers.get(&writer).map_or(0, |of| of.end)
+    }
+
+    /// The windows that a writer has begun and not done.
+    pub(crate) fn claims_of(&self, writer: u32) -> &BTreeSet<u32> {
+        const NONE: &BTreeSet<u32> = &BTreeSet::new();
+        self.writers.get(&writer).map_or(NONE, |of| &of.claims)
+    }
+
+    /// The windows that each writer has begun and not done.
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (u32, &BTreeSet<u32>)> {
+        self.writers
+            .iter()
+            .map(|(number, of)| (*number, &of.claims))
     }
 
     /// Looks for what has come since from one writer.
-    pub(crate) fn refresh_writer(&mut self, writer: u32) -> Result<()> {
+    fn refresh_writer(&mut self, writer: u32) -> Result<()> {
         let path = self.run.rows_file(writer);
         let start = self.writers.entry(writer).or_default().end;
         let found = frame::scan(&path, start).map_err(Error::io(&path))?;

@@ -155,12 +155,20 @@ fn contradiction(header: &Header, plan: &Plan) -> Option<&'static str> {
     };
     let part_exists = |part: Part| (1..=part.of).contains(&part.number);
     [
-        (plan.protocol.windows == windows, "the number of windows is not that of the text"),
         (
-            visited.len() == windows && plan.order.len() == windows && visited.last().is_none_or(|last| (*last as usize) < windows),
+            plan.protocol.windows == windows,
+            "the number of windows is not that of the text",
+        ),
+        (
+            visited.len() == windows
+                && plan.order.len() == windows
+                && visited.last().is_none_or(|last| (*last as usize) < windows),
             "the order does not visit each window once",
         ),
-        (text.windows.iter().all(is_sound), "a window has rows or a fragment that the text does not have"),
+        (
+            text.windows.iter().all(is_sound),
+            "a window has rows or a fragment that the text does not have",
+        ),
         (header.part.is_none_or(part_exists), "there is no such part"),
     ]
     .into_iter()
@@ -181,9 +189,27 @@ pub(crate) fn first_difference(
         None => "all windows".to_owned(),
     };
     differs("verb", had.verb.clone(), have.verb.clone())
-        .or_else(|| differs("version of the metrics", had.metrics.to_string(), have.metrics.to_string()))
-        .or_else(|| differs("instruction set of the kernels (KLD_ISA)", had.isa.clone(), have.isa.clone()))
-        .or_else(|| differs("instruction set of the machine, on which a model's bits depend", had.machine.clone(), have.machine.clone()))
+        .or_else(|| {
+            differs(
+                "version of the metrics",
+                had.metrics.to_string(),
+                have.metrics.to_string(),
+            )
+        })
+        .or_else(|| {
+            differs(
+                "instruction set of the kernels (KLD_ISA)",
+                had.isa.clone(),
+                have.isa.clone(),
+            )
+        })
+        .or_else(|| {
+            differs(
+                "instruction set of the machine, on which a model's bits depend",
+                had.machine.clone(),
+                have.machine.clone(),
+            )
+        })
         .or_else(|| differs("part", parts(had.part), parts(have.part)))
         .or_else(|| first_difference_of_plans(was, is))
 }
@@ -207,11 +233,21 @@ pub(crate) fn first_difference_of_plans(was: &Plan, is: &Plan) -> Option<String>
     };
     let here = fields(is);
     // What the user chose stands before what followed from it.
-    for name in ["name", "context", "scored", "seed", "windows", "windows_left_out", "token_stream_sha256"] {
+    for name in [
+        "name",
+        "context",
+        "scored",
+        "seed",
+        "windows",
+        "windows_left_out",
+        "token_stream_sha256",
+    ] {
         let there = fields(was);
         let (was, is) = (there.get(name), here.get(name));
         if was != is {
-            let told = |value: Option<&serde_json::Value>| value.map(ToString::to_string).unwrap_or_default();
+            let told = |value: Option<&serde_json::Value>| {
+                value.map(ToString::to_string).unwrap_or_default()
+            };
             let name = match name {
                 "token_stream_sha256" => "text (sha256 of its tokens)",
                 "name" => "protocol",

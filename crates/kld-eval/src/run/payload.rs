@@ -207,11 +207,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use kld_core::{
-        ModelCard, Transcript,
-        result::ProtocolRecord,
-        transcript::WindowText,
-    };
+    use kld_core::{ModelCard, Transcript, result::ProtocolRecord, transcript::WindowText};
     use proptest::prelude::*;
 
     use super::*;
@@ -296,7 +292,7 @@ mod tests {
             let mut rows = rows.into_iter();
             let mut candidate = || (1..3).zip(rows.by_ref()).map(|(row, outcome)| {
                 let place = Place { fragment: 5, window: 0, row };
-                let measured = |(pair, [nll_p, nll_q, padding_mass_p, padding_mass_q])| TokenRow {
+                let measured = |(pair, [nll_p, nll_q, padding_mass_p, padding_mass_q]): (_, [f64; 4])| TokenRow {
                     place, observed: 11 + row, pair, nll_p, nll_q, padding_mass_p, padding_mass_q,
                 };
                 outcome.map(measured).ok_or(place)
