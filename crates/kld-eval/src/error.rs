@@ -149,6 +149,16 @@ pub enum Error {
         /// The first thing that differs.
         difference: String,
     },
+    /// Run folders that cannot be merged.
+    #[error("{first} and {other} are not of one run; {difference}", first = first.display(), other = other.display())]
+    NotOneRun {
+        /// The first of them.
+        first: PathBuf,
+        /// The one that does not fit.
+        other: PathBuf,
+        /// The first thing that differs.
+        difference: String,
+    },
     /// The model or its tokenizer failed.
     #[error(transparent)]
     Model(#[from] kld_models::Error),

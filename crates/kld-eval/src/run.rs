@@ -15,6 +15,7 @@
 mod contents;
 mod frame;
 mod header;
+mod merge;
 mod payload;
 mod worker;
 
@@ -31,6 +32,7 @@ use kld_core::{
 
 pub use contents::Contents;
 pub use header::{Header, Part};
+pub use merge::merge;
 pub use payload::Payload;
 pub use worker::Worker;
 
@@ -66,17 +68,17 @@ impl Run {
     /// # Errors
     ///
     /// If the folder holds something else or another run, or cannot be written.
-    pub fn open_or_create(folder: &Path, header: Header, plan: &Plan) -> Result<Self> {
+    pub fn open_or_create(folder: &Path, header: &Header, plan: &Plan) -> Result<Self> {
         for name in ["work", "rows"] {
             fs::create_dir_all(folder.join(name)).map_err(Error::io(folder))?;
         }
         // Of several processes that come at once, one makes the plan.
         let _only_one = worker::lock(&queue(folder))?;
         if !is_run(folder) {
-            header::write(folder, &header, plan)?;
+            header::write(folder, header, plan)?;
         }
         let run = Self::open(folder)?;
-        match header::first_difference((&run.header, &run.plan), (&header, plan)) {
+        match header::first_difference((&run.header, &run.plan), (header, plan)) {
             Some(difference) => Err(Error::RunDiffers {
                 folder: folder.to_owned(),
                 difference,
@@ -164,11 +166,15 @@ pub fn is_run(folder: &Path) -> bool {
 /// Has the folder anything in it that a run beginning there would have to live with?
 #[must_use]
 pub fn is_taken(folder: &Path) -> bool {
-    let begun = ["work", "rows", header::TRANSCRIPT];
-    let foreign = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| !begun.iter().any(|own| entry.file_name() == *own))
-    };
+    let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut e| e.next().is_none());
     // What a run leaves that was killed before it had a plan is no obstacle.
+    let is_left = |entry: &fs::DirEntry| match entry.file_name().to_str() {
+        Some("work") => true,
+        Some("rows") => is_empty(&entry.path()),
+        Some(name) => name.starts_with("transcript.") || name == "plan.part",
+        None => false,
+    };
+    let foreign = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !is_left(&entry));
     fs::read_dir(folder).is_ok_and(|mut entries| entries.any(foreign)) || folder.is_file()
 }
 

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kld_core::{gate::Gate, result::Comparison};
-use kld_eval::compare::compare;
+use kld_eval::{
+    Work,
+    compare::{Job, Summaries},
+    conclude::conclude,
+};
 use kld_models::LogitSource;
 use kld_report::{Csv, Json, Terminal as Table, Unit};
 
@@ -14,6 +18,7 @@ use crate::{
     models::Opener,
     output::Output,
     progress::Terminal,
+    run_folder::RunArgs,
 };
 
 /// How far candidates have moved from a reference, token for token
@@ -42,6 +47,9 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     work: WorkArgs,
 
+    #[command(flatten)]
+    run: RunArgs,
+
     /// Exit with 1 when a candidate exceeds a limit, e.g. mean=0.01,p99=0.2,top1=0.05 (top1: share of positions whose most likely
     /// token differs)
     #[arg(long, value_name = "METRIC=LIMIT,…", help_heading = "Output")]
@@ -66,6 +74,8 @@ Examples:
   kld compare org/base org/base-finetuned --text eval.jsonl --field prompt --max-windows 64 --seed 1
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
+  kld compare p.gguf q.gguf --text wiki.txt --run night                # nothing is lost: after a power cut go on with
+  kld compare --run night --resume                                     # (the same in a second shell works beside it)
 
 Exit codes: 0 fine · 1 a gate was exceeded · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
             a second Ctrl-C ends at once with 130)";
@@ -78,26 +88,19 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         .chain(args.text.text.iter().map(PathBuf::as_path))
         .collect();
     refuse_overwriting(&[args.json.as_ref(), args.csv.as_ref()], &inputs)?;
+    args.run.check()?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let csv = args.csv.as_deref().map(Output::open).transpose()?;
-    let fragments = args.text.fragments()?;
     let work = args.work.work()?;
     let observer = Terminal::listening()?;
-    let mut opener = Opener::new(args.work.memory.map(|size| size.0), &observer);
-    let reference = opener.open(&args.reference)?;
-    let candidates = args
-        .candidates
-        .iter()
-        .map(|name| opener.open(name))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let candidates: Vec<&dyn LogitSource> =
-        candidates.iter().map(|c| c as &dyn LogitSource).collect();
-
-    let cut = args.text.cut(args.score, ScoredName::SecondHalf)?;
-    let compared = compare(&reference, &candidates, &fragments, &cut, work, &observer);
-    observer.finish();
-    let mut result = compared?;
-    judge(&mut result, args.fail_above.as_ref());
+    let mut result = match args.run.finished()? {
+        Some(run) => run.comparison()?,
+        None => measure(args, work, &observer)?,
+    };
+    let part_is_done = args.run.part_is_done(&result.run, result.protocol.windows);
+    if !part_is_done {
+        judge(&mut result, args.fail_above.as_ref());
+    }
     let warnings = result
         .candidates
         .iter()
@@ -106,6 +109,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
 
     let unit = if args.bits { Unit::Bits } else { Unit::Nats };
     let stdout_is_taken = [&json, &csv].into_iter().flatten().any(Output::is_stdout);
+    args.run.leave(&result)?;
     if let Some(json) = json {
         json.write(&Json, &result)?;
     }
@@ -117,7 +121,41 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     } else {
         Output::Stdout.write(&Table { unit }, &result)?;
     }
-    Ok(outcome(&result))
+    if let Some(hint) = args
+        .run
+        .hint("compare", &result.run, result.protocol.windows)
+    {
+        Terminal::hint(&hint);
+    }
+    Ok(if part_is_done {
+        Outcome::Fine
+    } else {
+        outcome(&result)
+    })
+}
+
+fn measure(args: &CompareArgs, work: Work, observer: &Terminal) -> anyhow::Result<Comparison> {
+    let fragments = args.text.fragments()?;
+    let mut opener = Opener::new(args.work.memory.map(|size| size.0), observer);
+    let reference = opener.open(&args.reference)?;
+    let candidates = args
+        .candidates
+        .iter()
+        .map(|name| opener.open(name))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let candidates: Vec<&dyn LogitSource> =
+        candidates.iter().map(|c| c as &dyn LogitSource).collect();
+
+    let cut = args.text.cut(args.score, ScoredName::SecondHalf)?;
+    let job = Job::new(&reference, &candidates, &fragments, &cut)?;
+    let mut summaries = Summaries::new(&job.plan);
+    let measured = match args.run.begin("compare", work.kernel, &job.plan)? {
+        Some(run) => job.measure_in(&run, work, observer, &mut summaries),
+        None => job.measure(work, observer, &mut summaries),
+    };
+    observer.finish();
+    let record = args.run.explain("compare", measured)?;
+    Ok(conclude(&job.plan, &summaries.0, record))
 }
 
 fn judge(result: &mut Comparison, gate: Option<&Gate>) {

@@ -112,6 +112,16 @@ impl<'a> Contents<'a> {
         Ok(Some(bytes))
     }
 
+    /// The windows that are measured, in the order of the text.
+    pub(crate) fn windows(&self) -> impl Iterator<Item = u32> {
+        self.windows.keys().copied()
+    }
+
+    /// The run that it is of.
+    pub(crate) fn run(&self) -> &'a Run {
+        self.run
+    }
+
     /// Where the whole frames of a writer end.
     pub(crate) fn end_of(&self, writer: u32) -> u64 {
         self.writers.get(&writer).map_or(0, |of| of.end)

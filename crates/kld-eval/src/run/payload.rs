@@ -105,8 +105,8 @@ fn write_row(row: &RowOutcome, bytes: &mut Vec<u8>) {
         row.padding_mass_p,
         row.padding_mass_q,
     ];
-    words.iter().for_each(|w| bytes.extend(w.to_le_bytes()));
-    numbers.iter().for_each(|x| bytes.extend(x.to_le_bytes()));
+    bytes.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
     for likely in pair.likely_p.iter().chain(&pair.likely_q) {
         bytes.extend(likely.token.to_le_bytes());
         bytes.extend(likely.prob.to_le_bytes());
@@ -119,10 +119,6 @@ pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 impl Reader<'_> {
     pub(crate) fn u32(&mut self) -> Option<u32> {
         self.take().map(u32::from_le_bytes)
-    }
-
-    pub(crate) fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
     }
 
     pub(crate) fn f64(&mut self) -> Option<f64> {
