@@ -18,6 +18,7 @@ mod error;
 mod folder;
 mod gguf;
 mod piece;
+pub(crate) mod portable;
 mod scores;
 mod split;
 

@@ -34,6 +34,7 @@ pub(crate) fn card(path: &Path, opened: &Opened, compute: &str) -> Result<ModelC
             .sum(),
         vocabulary: config.vocabulary,
         context_length: config.context_length,
+        recorded: None,
     })
 }
 
