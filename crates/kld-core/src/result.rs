@@ -5,6 +5,7 @@
 
 mod compare;
 mod info;
+mod recording;
 mod score;
 
 pub use compare::{
@@ -12,6 +13,7 @@ pub use compare::{
     WorstToken,
 };
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
+pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
 
 use serde::{Deserialize, Serialize};

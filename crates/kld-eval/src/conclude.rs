@@ -87,6 +87,9 @@ fn warnings(result: &Candidate, plan: &Plan) -> Vec<String> {
         result.effective_clusters,
         result.positions,
     ));
+    for model in [reference, &result.model] {
+        warnings.extend(warning::lossy(model, result.kl.mean.value));
+    }
     warnings.extend(warning::padding(
         result
             .padding_mass_reference

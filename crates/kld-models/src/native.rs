@@ -25,24 +25,25 @@ mod config;
 mod decoder;
 mod differentiable;
 mod family;
-mod files;
+pub(crate) mod files;
 mod gguf_config;
-mod identity;
+pub(crate) mod identity;
 mod inspect;
 mod json_config;
-mod plain;
+pub(crate) mod plain;
 mod rope;
 pub(crate) mod store;
-mod stored_matrix;
+pub(crate) mod stored_matrix;
 mod tape;
-mod weights;
+pub(crate) mod weights;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kld_core::ModelCard;
 
+use crate::source::{HeadTransform, OutputHead};
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
 pub use differentiable::DifferentiableModel;
 use files::Opened;
@@ -53,6 +54,7 @@ use weights::{Loaded, Plan, Ready, Residency};
 
 /// A model that this program runs itself.
 pub struct NativeModel {
+    path: PathBuf,
     card: ModelCard,
     tokenizer: Tokenizer,
     plan: Plan,
@@ -122,6 +124,7 @@ impl NativeModel {
         let weights = plan.load(&arithmetic, &store, residency)?;
         let head = Head::load(&store, plan.head(), residency)?;
         Ok(Self {
+            path: path.to_owned(),
             card,
             tokenizer,
             plan,
@@ -190,6 +193,22 @@ impl LogitSource for NativeModel {
             hidden: self.hidden_states(tokens)?,
         }))
     }
+
+    fn head(&self) -> Option<OutputHead<'_>> {
+        let matrix = self.plan.head();
+        let stored = self
+            .store
+            .get(&matrix.weight_name(), &matrix.shape())
+            .ok()?;
+        Some(OutputHead {
+            path: &self.path,
+            dtype: stored.dtype,
+            columns: matrix.outputs,
+            width: matrix.inputs,
+            bytes: self.store.bytes(stored),
+            transform: HeadTransform::default(),
+        })
+    }
 }
 
 impl std::fmt::Debug for NativeModel {
@@ -207,15 +226,25 @@ struct Window<'a> {
     hidden: Rows,
 }
 
+impl Window<'_> {
+    fn states(&self, positions: Range<usize>) -> &[f32] {
+        let width = self.hidden.width;
+        &self.hidden.values[positions.start * width..positions.end * width]
+    }
+}
+
 impl WindowLogits for Window<'_> {
     fn positions(&self) -> usize {
         self.hidden.count()
     }
 
     fn rows(&self, positions: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
-        let width = self.hidden.width;
-        let hidden = &self.hidden.values[positions.start * width..positions.end * width];
+        let hidden = self.states(positions);
         self.model.head.logits(&self.model.store, hidden, out)
+    }
+
+    fn hidden(&self, positions: Range<usize>) -> Option<&[f32]> {
+        Some(self.states(positions))
     }
 }
 

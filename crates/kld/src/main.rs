@@ -9,6 +9,7 @@ mod merge;
 mod models;
 mod output;
 mod progress;
+mod record;
 mod run_folder;
 mod score;
 
@@ -26,6 +27,7 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(compare::CompareArgs),
     Score(score::ScoreArgs),
+    Record(record::RecordArgs),
     Merge(merge::MergeArgs),
     Info(info::InfoArgs),
 }
@@ -36,6 +38,7 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
+            Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Info(args) => info::run(&args),
         }

@@ -34,6 +34,7 @@ pub(crate) fn card(path: &Path, opened: &Opened, compute: &str) -> Result<ModelC
             .sum(),
         vocabulary: config.vocabulary,
         context_length: config.context_length,
+        recorded: None,
     })
 }
 
@@ -80,6 +81,11 @@ pub(crate) fn hash(store: &Store) -> String {
         _ => Sha256::digest(hashes.concat()).to_vec(),
     };
     hex(&whole)
+}
+
+/// SHA-256 of the bytes of a file, lower-case hex.
+pub(crate) fn hash_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {

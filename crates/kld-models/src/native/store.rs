@@ -81,6 +81,38 @@ impl Store {
         Ok(store)
     }
 
+    /// The one tensor called `name` that lies at `bytes` of a file.
+    pub(crate) fn single(
+        path: &Path,
+        name: &str,
+        dtype: BlockType,
+        shape: Vec<usize>,
+        bytes: Range<usize>,
+    ) -> Result<Self> {
+        let mut store = Self {
+            files: vec![(path.to_owned(), map(path)?)],
+            tensors: BTreeMap::new(),
+        };
+        let stored = Stored {
+            shape,
+            dtype,
+            file: 0,
+            bytes,
+        };
+        let needed = dtype.bytes_for(stored.values() as u64);
+        let fits = stored.bytes.end <= store.files[0].1.len();
+        if !fits || needed != Some(stored.size() as u64) {
+            let what = format!(
+                "{} bytes of {dtype} cannot be '{name}' of shape {:?}",
+                stored.size(),
+                stored.shape
+            );
+            return Err(Error::malformed(path, what));
+        }
+        store.insert(name, stored)?;
+        Ok(store)
+    }
+
     /// The tensor of this name, if there is one.
     pub(crate) fn find(&self, name: &str) -> Option<&Stored> {
         self.tensors.get(name)
@@ -123,6 +155,11 @@ impl Store {
             .map(|(path, bytes)| (path.as_path(), &bytes[..]))
     }
 
+    /// A tensor as it is stored.
+    pub(crate) fn bytes(&self, stored: &Stored) -> &[u8] {
+        &self.files[stored.file].1[stored.bytes.clone()]
+    }
+
     /// All values of a tensor as f32.
     pub(crate) fn read(&self, stored: &Stored) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(stored.values());
@@ -139,8 +176,7 @@ impl Store {
         rows: Range<usize>,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
-        let (_, file) = &self.files[stored.file];
-        let bytes = &file[stored.bytes.clone()];
+        let bytes = self.bytes(stored);
         let row_bytes = bytes.len() / stored.rows();
         let step = (VALUES_AT_ONCE / stored.columns()).max(1);
         let mut values = Vec::new();
@@ -299,7 +335,7 @@ fn block_type(dtype: Dtype) -> BlockType {
     unsafe_code,
     reason = "a file is mapped, so that models larger than memory can be read"
 )]
-fn map(path: &Path) -> Result<Mmap> {
+pub(crate) fn map(path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     // SAFETY: the map is read-only, and only as bytes, of which every pattern is valid. If another process cuts
     // the file while it is used, the system ends this one (SIGBUS); a model file is not written to while in use.
