@@ -22,7 +22,7 @@ pub mod smoothing;
 pub mod sum;
 pub mod summary;
 
-pub use card::ModelCard;
+pub use card::{Fallback, ModelCard, Quantized};
 pub use error::{Error, Result};
 pub use observer::Observer;
 pub use row::{Place, TokenRow};

@@ -30,8 +30,11 @@ mod gguf_config;
 mod identity;
 mod inspect;
 mod json_config;
+mod noise;
 mod plain;
+mod replace;
 mod rope;
+mod select;
 pub(crate) mod store;
 mod stored_matrix;
 mod tape;
@@ -47,18 +50,20 @@ use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
 pub use differentiable::DifferentiableModel;
 use files::Opened;
 pub use inspect::inspect;
-use plain::{Head, Plain, Rows};
+use plain::{Activations, Head, Plain, Rows};
+pub use replace::{Change, MatrixCard, Replacements};
+pub use select::Selection;
 use store::Store;
 use weights::{Loaded, Plan, Ready, Residency};
 
 /// A model that this program runs itself.
 pub struct NativeModel {
     card: ModelCard,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     plan: Plan,
     store: Arc<Store>,
     arithmetic: Plain,
-    weights: Loaded<Plain>,
+    weights: Arc<Loaded<Plain>>,
     head: Head,
     resident_bytes: u64,
 }
@@ -77,6 +82,7 @@ pub struct LoadOptions {
 
 const F32_COMPUTE: &str = "f32 on dequantized weights";
 const LAYERED_COMPUTE: &str = "f32 on weights dequantized layer by layer";
+const BF16_ACTIVATIONS: &str = ", activations rounded to bf16";
 
 impl NativeModel {
     /// Opens a GGUF file.
@@ -123,14 +129,33 @@ impl NativeModel {
         let head = Head::load(&store, plan.head(), residency)?;
         Ok(Self {
             card,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
             plan,
             store,
             arithmetic,
-            weights,
+            weights: Arc::new(weights),
             head,
             resident_bytes,
         })
+    }
+
+    /// The same model computed in another, equally valid way: whatever an operation of the decoder gives (rows of the
+    /// embedding, normalisations, matrix products with their bias and what they are added to, activations, attention) is
+    /// rounded to the nearest bf16. Weights, sums inside an operation, and logits stay f32. Weights are shared.
+    #[must_use]
+    pub fn with_bf16_activations(&self) -> Self {
+        let mut card = self.card.clone();
+        card.compute += BF16_ACTIVATIONS;
+        Self {
+            card,
+            tokenizer: Arc::clone(&self.tokenizer),
+            plan: self.plan.clone(),
+            store: Arc::clone(&self.store),
+            arithmetic: self.arithmetic.keeping(Activations::Bf16),
+            weights: Arc::clone(&self.weights),
+            head: self.head.clone(),
+            resident_bytes: 0,
+        }
     }
 
     /// Bytes of weights that are held ready as f32; 0 where layers are made anew each time.
