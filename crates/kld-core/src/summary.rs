@@ -11,7 +11,7 @@ use std::{
 use crate::{
     estimate::{self, Cluster, ClusterUnit, Estimate},
     quantile::Quantiles,
-    row::{Place, TokenRow},
+    row::{Place, RowOutcome, TokenRow},
 };
 
 /// The quantities that are summed over positions.
@@ -177,6 +177,14 @@ impl Summary {
         self.reverse_kl.extend([row.pair.reverse_kl]);
         self.js.extend([row.pair.js]);
         self.keep_worst([*row]);
+    }
+
+    /// Adds one position, whatever came of it.
+    pub fn push_outcome(&mut self, outcome: &RowOutcome) {
+        match outcome {
+            Ok(row) => self.push(row),
+            Err(place) => self.push_not_finite(*place),
+        }
     }
 
     /// Counts a position whose logits were no distribution (NaN or +∞ among them).

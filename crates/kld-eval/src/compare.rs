@@ -2,27 +2,27 @@
 //!
 //! Windows are dealt to threads. A thread runs the reference and each candidate over its window, then goes through the
 //! scored rows in slices of [`HEAD_SLICE`]: the reference's rows, a candidate's rows, the kernel over each pair while both
-//! are in cache. Nothing is written to disk, and the results enter the summaries in window order.
+//! are in cache. Rows go to a [`Sink`] in the order of the plan, and [`conclude`] makes the result of plan and rows.
 
 use std::time::Instant;
 
 use kld_core::{
-    ModelCard, Observer, Place, Summary, TokenRow,
+    Observer, Place, Plan, RowOutcome, Summary, TokenRow, WindowRows,
     observer::Progress,
-    result::{Candidate, Comparison, METRICS_VERSION, Position, RunRecord, WorstToken},
+    result::{Comparison, METRICS_VERSION, RunRecord},
     row::TOP_K,
     summary::Quantity,
 };
 use kld_kernels::{Kernel, PairOptions};
-use kld_models::{LogitSource, Tokenizer};
+use kld_models::LogitSource;
 
 use crate::{
     Result,
+    conclude::conclude,
     deal::deal,
     pace::Pace,
     prepare::{Prepared, Tokenized, compared_columns},
     text::Fragment,
-    warning,
     window::{Cut, Window},
 };
 
@@ -54,48 +54,143 @@ pub fn compare(
     work: Work,
     observer: &dyn Observer,
 ) -> Result<Comparison> {
-    let started = Instant::now();
-    let tokens = Tokenized::new(fragments, reference, cut)?;
-    for candidate in candidates {
-        tokens.check_pair(reference, *candidate, cut)?;
+    let job = Job::new(reference, candidates, fragments, cut)?;
+    let mut summaries = Summaries::new(&job.plan);
+    let run = job.measure(work, observer, &mut summaries)?;
+    Ok(conclude(&job.plan, &summaries.0, run))
+}
+
+/// A comparison that is ready to be measured: models, windows and plan.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// What is compared with what.
+    pub plan: Plan,
+    reference: &'a dyn LogitSource,
+    candidates: &'a [&'a dyn LogitSource],
+    windows: Vec<Window>,
+}
+
+/// Takes the rows of windows, in the order in which the plan visits them.
+pub trait Sink {
+    /// Takes the rows of the next window.
+    fn take(&mut self, rows: WindowRows);
+
+    /// The estimate so far, for people; see [`Progress::estimate`].
+    fn estimate(&self) -> String;
+}
+
+impl<'a> Job<'a> {
+    /// Makes sure that the models can be compared on this text, and plans it.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot (see [`Tokenized::check_pair`]), or there is nothing to score.
+    pub fn new(
+        reference: &'a dyn LogitSource,
+        candidates: &'a [&'a dyn LogitSource],
+        fragments: &[Fragment],
+        cut: &Cut,
+    ) -> Result<Self> {
+        let tokens = Tokenized::new(fragments, reference, cut)?;
+        for candidate in candidates {
+            tokens.check_pair(reference, *candidate, cut)?;
+        }
+        let prepared = Prepared::new(tokens, reference, cut)?;
+        let plan = Plan {
+            reference: reference.card().clone(),
+            candidates: candidates.iter().map(|c| c.card().clone()).collect(),
+            protocol: prepared.windows.record(cut),
+            transcript: prepared.transcript(reference.tokenizer()),
+            order: (0..prepared.windows.windows.len() as u32).collect(),
+            warnings: prepared.warnings(),
+        };
+        Ok(Self {
+            plan,
+            reference,
+            candidates,
+            windows: prepared.windows.windows,
+        })
     }
-    let prepared = Prepared::new(tokens, reference, cut)?;
-    let windows = &prepared.windows.windows;
-    let mut pace = Pace::default();
-    let mut summaries = vec![Summary::default(); candidates.len()];
-    let score =
-        |index: usize| score_window(index, &windows[index], reference, candidates, work.kernel);
-    let done = deal(windows.len(), work.threads, score, |index, rows| {
-        for (summary, rows) in summaries.iter_mut().zip(&rows) {
-            enter(summary, rows);
+
+    /// Measures the windows in the plan's order and hands their rows on in that order. Ends early where `observer` asks for it;
+    /// the record then says so.
+    ///
+    /// # Errors
+    ///
+    /// If a model fails; the rows of the windows before it were handed on.
+    pub fn measure(
+        &self,
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
+        let started = Instant::now();
+        let mut pace = Pace::default();
+        let total = self.plan.order.len();
+        let rows = |visit: usize| self.window_rows(self.plan.order[visit], work.kernel);
+        let done = deal(total, work.threads, rows, |visit, rows| {
+            sink.take(rows);
+            if pace.is_due() || visit + 1 == total {
+                observer.progress(&Progress {
+                    stage: "windows",
+                    done: visit + 1,
+                    total,
+                    estimate: sink.estimate(),
+                });
+            }
+            !observer.interrupted()
+        })?;
+        Ok(run_record(work, started, done, total))
+    }
+
+    /// All scored rows of one window.
+    fn window_rows(&self, index: u32, kernel: Kernel) -> Result<WindowRows> {
+        let window = &self.windows[index as usize];
+        let candidates = score_window(index, window, self.reference, self.candidates, kernel)?;
+        Ok(WindowRows {
+            window: index,
+            candidates,
+        })
+    }
+}
+
+/// A summary per candidate, and nothing else kept.
+#[derive(Clone, Debug)]
+pub struct Summaries(pub Vec<Summary>);
+
+impl Summaries {
+    /// Empty ones for the candidates of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self(vec![Summary::default(); plan.candidates.len()])
+    }
+
+    /// Adds the rows of a window.
+    pub fn add(&mut self, rows: &WindowRows) {
+        for (summary, rows) in self.0.iter_mut().zip(&rows.candidates) {
+            for row in rows {
+                summary.push_outcome(row);
+            }
         }
-        if pace.is_due() || index + 1 == windows.len() {
-            observer.progress(&progress(index + 1, windows.len(), &summaries));
-        }
-        !observer.interrupted()
-    })?;
-    let of = |(candidate, summary): (&&dyn LogitSource, &Summary)| {
-        let worst = summary
-            .worst()
-            .iter()
-            .map(|row| tell(row, &prepared, reference.tokenizer()))
-            .collect();
-        let mut result = Candidate::from_summary(
-            candidate.card().clone(),
-            summary,
-            &prepared.fragment_names,
-            worst,
-        );
-        result.warnings = warnings(&result, reference.card(), &prepared);
-        result
-    };
-    Ok(Comparison {
-        schema: Comparison::SCHEMA.to_owned(),
-        reference: reference.card().clone(),
-        protocol: prepared.windows.record(cut),
-        candidates: candidates.iter().zip(&summaries).map(of).collect(),
-        run: run_record(work, started, done, windows.len()),
-    })
+    }
+}
+
+impl Sink for Summaries {
+    fn take(&mut self, rows: WindowRows) {
+        self.add(&rows);
+    }
+
+    fn estimate(&self) -> String {
+        let estimate = |summary: &Summary| {
+            let mean = summary.mean(|w| Some(&w.all), |s| s[Quantity::Kl]);
+            match mean.standard_error {
+                Some(error) => format!("{:.5} ± {error:.5}", mean.value),
+                None => format!("{:.5}", mean.value),
+            }
+        };
+        let estimates: Vec<String> = self.0.iter().map(estimate).collect();
+        format!("KL {} nats", estimates.join(" | "))
+    }
 }
 
 /// How the run went, for the result.
@@ -116,12 +211,9 @@ pub(crate) fn run_record(
     }
 }
 
-/// One scored position; `Err` where the logits are no distribution.
-type RowOutcome = Result<TokenRow, Place>;
-
 /// All scored rows of one window, per candidate.
 fn score_window(
-    index: usize,
+    index: u32,
     window: &Window,
     reference: &dyn LogitSource,
     candidates: &[&dyn LogitSource],
@@ -149,7 +241,7 @@ fn score_window(
             for (row, (p, q)) in slice.clone().zip(pairs) {
                 let place = Place {
                     fragment: window.fragment,
-                    window: index as u32,
+                    window: index,
                     row: row as u32,
                 };
                 outcomes.push(
@@ -195,89 +287,4 @@ pub(crate) fn padding_mass(padding: &[f32], kept_log_sum_exp: f64, kernel: Kerne
     kernel.log_sum_exp(padding).map_or(0.0, |padding| {
         1.0 / (1.0 + (kept_log_sum_exp - padding).exp())
     })
-}
-
-fn enter(summary: &mut Summary, rows: &[RowOutcome]) {
-    for row in rows {
-        match row {
-            Ok(row) => summary.push(row),
-            Err(place) => summary.push_not_finite(*place),
-        }
-    }
-}
-
-fn progress(done: usize, total: usize, summaries: &[Summary]) -> Progress {
-    let estimate = |summary: &Summary| {
-        let mean = summary.mean(|w| Some(&w.all), |s| s[Quantity::Kl]);
-        match mean.standard_error {
-            Some(error) => format!("{:.5} ± {error:.5}", mean.value),
-            None => format!("{:.5}", mean.value),
-        }
-    };
-    let estimates: Vec<String> = summaries.iter().map(estimate).collect();
-    Progress {
-        stage: "windows",
-        done,
-        total,
-        estimate: format!("KL {} nats", estimates.join(" | ")),
-    }
-}
-
-/// Tells a row so that a person can look at it.
-fn tell(row: &TokenRow, prepared: &Prepared, tokenizer: &Tokenizer) -> WorstToken {
-    /// Tokens of context that are shown.
-    const SHOWN: usize = 16;
-    let window = &prepared.windows.windows[row.place.window as usize];
-    let end = row.place.row as usize + 1;
-    let pair = &row.pair;
-    let rank = pair.observed.map_or((0, 0), |o| (o.rank_p, o.rank_q));
-    WorstToken {
-        kl: pair.kl,
-        reverse_kl: pair.reverse_kl,
-        position: Position {
-            fragment: prepared.fragment_names[row.place.fragment as usize].clone(),
-            window: row.place.window,
-            row: row.place.row,
-        },
-        context: tokenizer.decode(&window.input[end.saturating_sub(SHOWN)..end]),
-        observed: tokenizer.token_text(row.observed),
-        observed_prob_reference: (-row.nll_p).exp(),
-        observed_prob_candidate: (-row.nll_q).exp(),
-        observed_rank_reference: rank.0,
-        observed_rank_candidate: rank.1,
-        top1_reference: tokenizer.token_text(pair.top1_p),
-        top1_prob_reference: pair.top1_prob_p,
-        top1_candidate: tokenizer.token_text(pair.top1_q),
-        top1_prob_candidate: pair.top1_prob_q,
-    }
-}
-
-fn warnings(result: &Candidate, reference: &ModelCard, prepared: &Prepared) -> Vec<String> {
-    let mut warnings = prepared.warnings();
-    let nothing_moved = result.kl.max == 0.0 && result.positions > 0;
-    let same_weights = result.model.sha256 == reference.sha256;
-    let same_settings = result.model.config_sha256 == reference.config_sha256;
-    match (same_weights, same_settings, nothing_moved) {
-        (true, true, true) => warnings.push("candidate and reference are the same file: this measures nothing".to_owned()),
-        (true, _, _) => {
-            warnings.push("the weights are the same: what differs is the configuration, the tokenizer or the engine".to_owned());
-        }
-        (false, _, true) => warnings.push(
-            "KL is exactly zero at every position although the files differ: nothing was quantized or changed".to_owned(),
-        ),
-        (false, _, false) => {}
-    }
-    warnings.extend(warning::not_finite(result.not_finite, result.positions));
-    warnings.extend(warning::few_clusters(
-        result.errors_clustered_by,
-        result.clusters,
-        result.effective_clusters,
-        result.positions,
-    ));
-    warnings.extend(warning::padding(
-        result
-            .padding_mass_reference
-            .max(result.padding_mass_candidate),
-    ));
-    warnings
 }

@@ -4,6 +4,7 @@
 //! itself. Both take anything that is a [`LogitSource`](kld_models::LogitSource).
 
 pub mod compare;
+pub mod conclude;
 pub mod deal;
 mod error;
 pub mod frequency;

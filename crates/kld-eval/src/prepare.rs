@@ -1,11 +1,12 @@
 //! Text to windows for the models at hand: chat templates, tokenizers that must agree, vocabularies that must be one.
 
+use kld_core::transcript::{Transcript, WindowText};
 use kld_models::{LogitSource, Tokenizer, tokenizer::SpecialTokens};
 
 use crate::{
     Error, Result,
     text::{Content, Fragment},
-    window::{Cut, Protocol, Scored, Windows},
+    window::{Cut, Protocol, Scored, Window, Windows},
 };
 
 /// The text as the reference's tokenizer cuts it, by fragment, without special tokens of its own.
@@ -109,6 +110,23 @@ impl Prepared {
             fragment_names: names,
             windows,
         })
+    }
+
+    /// The windows as text.
+    #[must_use]
+    pub fn transcript(&self, tokenizer: &Tokenizer) -> Transcript {
+        let window = |window: &Window| {
+            let scored = window.scored.start as u32..window.scored.end as u32;
+            let pieces = tokenizer.pieces(&window.input);
+            WindowText::new(window.fragment, scored, window.input.clone(), &pieces)
+        };
+        Transcript {
+            fragments: self.fragment_names.clone(),
+            windows: self.windows.windows.iter().map(window).collect(),
+            vocabulary: (0..tokenizer.len() as u32)
+                .map(|id| tokenizer.token_text(id))
+                .collect(),
+        }
     }
 
     /// What the user should know of how the text was prepared.
