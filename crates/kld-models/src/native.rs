@@ -21,6 +21,7 @@
 //! # Ok::<(), kld_models::Error>(())
 //! ```
 
+mod change;
 mod config;
 mod decoder;
 mod differentiable;
@@ -47,11 +48,12 @@ use std::sync::Arc;
 use kld_core::ModelCard;
 
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
+pub use change::Change;
 pub use differentiable::DifferentiableModel;
 use files::Opened;
 pub use inspect::inspect;
 use plain::{Activations, Head, Plain, Rows};
-pub use replace::{Change, MatrixCard, Replacements};
+pub use replace::{MatrixCard, Replacements};
 pub use select::Selection;
 use store::Store;
 use weights::{Loaded, Plan, Ready, Residency};
@@ -158,7 +160,7 @@ impl NativeModel {
         }
     }
 
-    /// Bytes of weights that are held ready as f32; 0 where layers are made anew each time.
+    /// Bytes of memory that its own weights take, beside what it shares with another model; 0 where all of them stay in the file.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         self.resident_bytes

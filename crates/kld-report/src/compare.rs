@@ -1,9 +1,12 @@
 //! A comparison on a terminal.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use kld_core::{
-    ModelCard,
+    ModelCard, Quantized,
     estimate::Estimate,
     gate::Verdict,
     result::{
@@ -21,6 +24,9 @@ use crate::{
 
 /// Fragments and worst tokens shown; the JSON has them all.
 const SHOWN: usize = 8;
+
+/// Matrices named that got another type than was asked for.
+const FALLBACKS_SHOWN: usize = 3;
 
 impl Exporter<Comparison> for Terminal {
     fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
@@ -70,6 +76,13 @@ impl Terminal {
 
     fn candidate(self, c: &Candidate) -> String {
         let mut text = format!("candidate  {}\n", model(&c.model));
+        text.push_str(
+            &c.model
+                .quantized
+                .as_ref()
+                .map(quantized)
+                .unwrap_or_default(),
+        );
         let delta = |e: &Estimate| significant(100.0 * e.value);
         let ppl = &c.perplexity;
         let mut rows = vec![
@@ -222,6 +235,32 @@ pub(crate) fn model(card: &ModelCard) -> String {
         bytes(card.bytes),
         card.compute
     )
+}
+
+/// What was quantized in memory, and what could not be as it was asked for.
+fn quantized(q: &Quantized) -> String {
+    let all = count(q.matrices as u64);
+    let mut text = format!(
+        "           {all} matrices of P quantized to {} in memory\n",
+        q.dtype
+    );
+    let mut instead: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for fallback in &q.fallbacks {
+        instead
+            .entry(&fallback.dtype)
+            .or_default()
+            .push(&fallback.tensor);
+    }
+    for (dtype, tensors) in instead {
+        text.push_str(&format!(
+            "           {} of them are {dtype} instead, their rows are no whole blocks of {}: {}{}\n",
+            count(tensors.len() as u64),
+            q.dtype,
+            tensors[..tensors.len().min(FALLBACKS_SHOWN)].join(", "),
+            if tensors.len() > FALLBACKS_SHOWN { ", …" } else { "" }
+        ));
+    }
+    text
 }
 
 /// How the text was cut, in one line.

@@ -14,6 +14,7 @@ use crate::{
     models::Opener,
     output::Output,
     progress::Terminal,
+    quantize::QuantizeArgs,
 };
 
 /// How far candidates have moved from a reference, token for token
@@ -22,15 +23,18 @@ use crate::{
 /// logits, and from them D(P‖Q), D(Q‖P), JS and more; errors are clustered by fragment, because the tokens of one text are not
 /// independent. A model is a Hugging Face folder, `org/name[@revision]`, or a .gguf file.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES, override_usage = "kld compare [OPTIONS] <P> <Q>... --text <PATH>...")]
+#[command(after_long_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct CompareArgs {
     /// The reference P: what the candidates should be
     #[arg(value_name = "P")]
     reference: String,
 
     /// The candidates Q
-    #[arg(value_name = "Q", required = true)]
+    #[arg(value_name = "Q", required_unless_present = "quantize")]
     candidates: Vec<String>,
+
+    #[command(flatten)]
+    what_if: QuantizeArgs,
 
     #[command(flatten)]
     text: TextArgs,
@@ -60,10 +64,16 @@ pub(crate) struct CompareArgs {
     bits: bool,
 }
 
+const USAGE: &str = "\
+kld compare [OPTIONS] <P> <Q>... --text <PATH>...
+       kld compare [OPTIONS] <P> --quantize <TYPE,…> --text <PATH>...";
+
 const EXAMPLES: &str = "\
 Examples:
   kld compare model-f16.gguf model-q8_0.gguf model-q4_0.gguf --text book.txt
   kld compare org/base org/base-finetuned --text eval.jsonl --field prompt --max-windows 64 --seed 1
+  kld compare p-f16.gguf --quantize q8_0,q6_k,q4_0 --text wiki.txt      # what would quantizing cost? No file is written
+  kld compare p-f16.gguf --quantize q4_0 --only 'blk.*.ffn_down.*' --text wiki.txt
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
 
@@ -85,11 +95,12 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let mut opener = Opener::new(args.work.memory.map(|size| size.0), &observer);
     let reference = opener.open(&args.reference)?;
-    let candidates = args
+    let mut candidates = args
         .candidates
         .iter()
         .map(|name| opener.open(name))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    candidates.extend(args.what_if.candidates(&reference, &mut opener)?);
     let candidates: Vec<&dyn LogitSource> =
         candidates.iter().map(|c| c as &dyn LogitSource).collect();
 

@@ -8,6 +8,7 @@ mod info;
 mod models;
 mod output;
 mod progress;
+mod quantize;
 mod score;
 
 use std::process::ExitCode;

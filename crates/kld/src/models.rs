@@ -6,10 +6,10 @@ use std::{env, ffi::OsString, fs, path::PathBuf};
 
 use anyhow::Context;
 use kld_models::{
-    Tokenizer,
-    gguf::Metadata,
+    LogitSource, Tokenizer,
+    gguf::{BlockType, Metadata},
     hub::{Format, HubOptions, Location},
-    native::{LoadOptions, NativeModel},
+    native::{LoadOptions, NativeModel, Selection},
 };
 
 use crate::progress::Terminal;
@@ -56,10 +56,32 @@ impl<'a> Opener<'a> {
             Format::Gguf => NativeModel::open_gguf(&location.path, tokenizer, &options),
         }
         .with_context(|| format!("cannot open model {name}"))?;
+        Ok(self.accounted(model))
+    }
+
+    /// Makes a candidate of a model by quantizing the selected matrices.
+    pub(crate) fn quantized(
+        &mut self,
+        model: &NativeModel,
+        dtype: BlockType,
+        selection: &Selection,
+    ) -> kld_models::Result<NativeModel> {
+        let blocks = model.quantized(dtype, selection, self.observer)?;
+        let only = match selection.patterns() {
+            [] => String::new(),
+            patterns => format!(" only {}", patterns.join(" ")),
+        };
+        let dtype = dtype.name().to_lowercase();
+        let name = format!("{} → {dtype}{only}", model.card().name);
+        Ok(self.accounted(model.with(&name, &blocks, self.memory)?))
+    }
+
+    /// Takes what a model holds from the memory that is left.
+    fn accounted(&mut self, model: NativeModel) -> NativeModel {
         if let Some(memory) = &mut self.memory {
             *memory = memory.saturating_sub(model.resident_bytes());
         }
-        Ok(model)
+        model
     }
 }
 

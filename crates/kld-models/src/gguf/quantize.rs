@@ -11,10 +11,11 @@ use candle_core::{Device, Tensor};
 use super::BlockType;
 use crate::{Error, Result};
 
-/// The types that can be made, as messages list them.
-const MADE: &str = "types that can be made: F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K";
-
 impl BlockType {
+    /// The types that matrices can be turned into, as messages list them.
+    pub const MADE: &str =
+        "f32, f16, bf16, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, q3_k, q2_k";
+
     /// Whether matrices can be turned into this type.
     #[must_use]
     pub fn can_be_made(self) -> bool {
@@ -67,7 +68,7 @@ impl BlockType {
         Err(Error::unsupported(
             path,
             format!("making matrices of {self}"),
-            MADE,
+            format!("types that can be made: {}", Self::MADE),
         ))
     }
 }
@@ -113,6 +114,20 @@ mod tests {
     fn instead(dtype: &str, columns: usize) -> &'static str {
         let dtype = BlockType::from_name(dtype).unwrap();
         dtype.or_instead(columns).name()
+    }
+
+    #[test]
+    fn what_is_listed_is_what_can_be_made() {
+        let listed: Vec<&str> = BlockType::MADE.split(", ").collect();
+        assert!(
+            listed
+                .iter()
+                .all(|name| BlockType::from_name(name).unwrap().can_be_made())
+        );
+        let made = (0..64)
+            .filter_map(BlockType::from_id)
+            .filter(|dtype| dtype.can_be_made());
+        assert_eq!(made.count(), listed.len());
     }
 
     #[test]

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::NativeModel;
-use super::replace::{Change, Replacement, Replacements, squared_distance, squares};
+use super::change::{Change, squared_distance, squares};
+use super::replace::{Replacement, Replacements};
 use super::store::Stored;
 use crate::Result;
 use crate::gguf::BlockType;

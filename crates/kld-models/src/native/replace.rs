@@ -15,9 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use kld_core::{Fallback, ModelCard, Observer, Quantized, observer::Progress};
 use rayon::prelude::*;
 
+use super::change::{Change, squared_distance, squares};
+use super::plain::{Head, Plain};
 use super::store::{Store, Stored, widen};
 use super::stored_matrix::{Layout, StoredMatrix};
-use super::weights::Residency;
+use super::weights::{Loaded, Residency};
 use super::{F32_COMPUTE, LAYERED_COMPUTE, NativeModel, Selection, identity};
 use crate::gguf::BlockType;
 use crate::gguf::quantize::narrow;
@@ -51,44 +53,6 @@ pub struct Replacements {
 pub(super) struct Replacement {
     pub(super) stored: Stored,
     pub(super) change: Change,
-}
-
-/// What replacing matrices does to weights and bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Change {
-    /// ‖W′ − W‖², over all values of the matrices.
-    pub squared_error: f64,
-    /// ‖W‖².
-    pub squared_norm: f64,
-    /// Bytes that the matrices took in the file.
-    pub bytes_before: u64,
-    /// Bytes that they would take.
-    pub bytes_after: u64,
-}
-
-impl Change {
-    /// ‖W′ − W‖ / ‖W‖.
-    #[must_use]
-    pub fn relative_error(&self) -> f64 {
-        (self.squared_error / self.squared_norm).sqrt()
-    }
-
-    /// Bytes saved; negative where it takes more.
-    #[must_use]
-    pub fn bytes_saved(&self) -> i64 {
-        self.bytes_before.cast_signed() - self.bytes_after.cast_signed()
-    }
-}
-
-impl std::iter::Sum for Change {
-    fn sum<I: Iterator<Item = Self>>(changes: I) -> Self {
-        changes.fold(Self::default(), |a, b| Self {
-            squared_error: a.squared_error + b.squared_error,
-            squared_norm: a.squared_norm + b.squared_norm,
-            bytes_before: a.bytes_before + b.bytes_before,
-            bytes_after: a.bytes_after + b.bytes_after,
-        })
-    }
 }
 
 impl Replacements {
@@ -159,9 +123,12 @@ impl NativeModel {
         observer: &dyn Observer,
     ) -> Result<Replacements> {
         dtype.check_made(self.store.path())?;
-        let made = self.replaced(selection, dtype.name(), observer, |matrix| {
-            self.quantize(matrix, dtype.or_instead(matrix.inputs))
-        })?;
+        let made = self.replaced(
+            selection,
+            ("matrices quantized", dtype.name()),
+            observer,
+            |matrix| self.quantize(matrix, dtype.or_instead(matrix.inputs)),
+        )?;
         let fell = |(name, tensor): (&String, &Replacement)| {
             (tensor.stored.dtype != dtype).then(|| Fallback {
                 tensor: name.clone(),
@@ -190,7 +157,7 @@ impl NativeModel {
         selection: &Selection,
         observer: &dyn Observer,
     ) -> Result<Replacements> {
-        let tensors = self.replaced(selection, "control", observer, |matrix| {
+        let tensors = self.replaced(selection, ("matrices copied", ""), observer, |matrix| {
             let stored = self.stored(matrix)?;
             let copy = Arc::from(self.store.bytes(stored));
             let squared_norm = squares(&self.store.read(stored)?);
@@ -218,7 +185,7 @@ impl NativeModel {
     fn replaced(
         &self,
         selection: &Selection,
-        what: &str,
+        (stage, dtype): (&'static str, &str),
         observer: &dyn Observer,
         make: impl Fn(&StoredMatrix) -> Result<Replacement> + Sync,
     ) -> Result<BTreeMap<String, Replacement>> {
@@ -234,10 +201,10 @@ impl NativeModel {
         let made = chosen.par_iter().map(|matrix| {
             let made = make(matrix)?;
             observer.progress(&Progress {
-                stage: "matrices",
+                stage,
                 done: done.fetch_add(1, Ordering::Relaxed) + 1,
                 total: chosen.len(),
-                estimate: what.to_owned(),
+                estimate: dtype.to_owned(),
             });
             Ok((matrix.weight_name(), made))
         });
@@ -306,7 +273,8 @@ impl NativeModel {
 
     /// This model with some of its matrices replaced; all else is shared with it.
     ///
-    /// Replaced matrices are held as f32 like the others, where `memory_limit_bytes` leaves room for that.
+    /// Replaced matrices are held as f32 where this model's are and `memory_limit_bytes` leaves room for that, and their blocks
+    /// are let go; otherwise the blocks are kept and turned into f32 when they are used. The bits are the same.
     ///
     /// # Errors
     ///
@@ -323,42 +291,53 @@ impl NativeModel {
         self.plan.check(&store)?;
         let beside = self.bytes_beside(replacements);
         let held = self.head.is_held() && memory_limit_bytes.is_none_or(|limit| beside <= limit);
-        let changed = |name: &str| replacements.tensors.contains_key(name);
         let card = self.card_with(name, replacements, &store, held);
-        let arithmetic = self.arithmetic.on(Arc::clone(&store));
         let (weights, head) = if held {
+            self.reload(&store, replacements)?
+        } else {
+            let arithmetic = self.arithmetic.on(Arc::clone(&store));
             let weights = self
                 .plan
-                .reload(&arithmetic, &store, &self.weights, changed)?;
-            let head = if changed(&self.plan.head().weight_name()) {
-                self.head.reload(&store)?
-            } else {
-                self.head.clone()
-            };
-            (weights, head)
-        } else {
-            let made = Residency::MadeWhenUsed;
-            (
-                self.plan.load(&arithmetic, &store, made)?,
-                self.head.made_when_used(),
-            )
+                .load(&arithmetic, &store, Residency::MadeWhenUsed)?;
+            (weights, self.head.made_when_used())
         };
-        // What is held needs no blocks any more, save those of the embedding, which its table keeps.
-        let (store, arithmetic) = if held {
-            (Arc::clone(&self.store), self.arithmetic.clone())
+        let (store, resident_bytes) = if held {
+            let table = weights.embedding().bytes_in_memory();
+            (Arc::clone(&self.store), beside + table)
         } else {
-            (store, arithmetic)
+            let stored = replacements.tensors.values().map(|tensor| &tensor.stored);
+            let blocks = stored.map(Stored::bytes_in_memory).sum();
+            (store, blocks)
         };
         Ok(Self {
             card,
             tokenizer: Arc::clone(&self.tokenizer),
             plan: self.plan.clone(),
+            arithmetic: self.arithmetic.on(Arc::clone(&store)),
             store,
-            arithmetic,
             weights: Arc::new(weights),
             head,
-            resident_bytes: if held { beside } else { 0 },
+            resident_bytes,
         })
+    }
+
+    /// The weights and the head with what was replaced taken from `store`, and all else shared with this model.
+    fn reload(
+        &self,
+        store: &Arc<Store>,
+        replacements: &Replacements,
+    ) -> Result<(Loaded<Plain>, Head)> {
+        let changed = |name: &str| replacements.tensors.contains_key(name);
+        let arithmetic = self.arithmetic.on(Arc::clone(store));
+        let weights = self
+            .plan
+            .reload(&arithmetic, store, &self.weights, changed)?;
+        let head = if changed(&self.plan.head().weight_name()) {
+            self.head.reload(store)?
+        } else {
+            self.head.clone()
+        };
+        Ok((weights, head))
     }
 
     fn card_with(
@@ -383,19 +362,6 @@ impl NativeModel {
             ..self.card().clone()
         }
     }
-}
-
-/// Σ x².
-pub(super) fn squares(values: &[f32]) -> f64 {
-    values.iter().map(|&x| f64::from(x).powi(2)).sum()
-}
-
-/// Σ (x − y)².
-pub(super) fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
-    x.iter()
-        .zip(y)
-        .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
-        .sum()
 }
 
 /// Rows of `width` values as columns.

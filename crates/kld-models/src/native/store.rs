@@ -255,6 +255,14 @@ impl Stored {
         }
     }
 
+    /// Bytes that it takes in memory; 0 where it stays in its file.
+    pub(crate) fn bytes_in_memory(&self) -> u64 {
+        match &self.place {
+            Place::File { .. } => 0,
+            Place::Memory { bytes, .. } => bytes.len() as u64,
+        }
+    }
+
     /// Number of values.
     pub(crate) fn values(&self) -> usize {
         self.shape.iter().product()

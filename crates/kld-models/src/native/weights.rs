@@ -32,6 +32,13 @@ pub(crate) struct Loaded<A: Arithmetic> {
     final_norm: NormWeights<A>,
 }
 
+impl<A: Arithmetic> Loaded<A> {
+    /// The table of the embedding.
+    pub(crate) fn embedding(&self) -> &A::Table {
+        &self.embedding
+    }
+}
+
 enum Layers<A: Arithmetic> {
     Held(Vec<Layer<A>>),
     MadeWhenUsed,
