@@ -22,9 +22,9 @@ impl BlockType {
         self.file_type().is_some()
     }
 
-    /// The type that a matrix with rows of so many values gets when this one is asked for: this one, or where its rows are
-    /// not whole blocks of it the one that `llama-quantize` falls back to (Q4_K to Q5_0, Q5_K to Q5_1, Q6_K to Q8_0; Q2_K and
-    /// Q3_K to Q4_0, where `llama-quantize` takes IQ4_NL, which is as large), or else F16.
+    /// The type that a matrix with rows of so many values gets when this one is asked for: this one, or where its rows are not
+    /// whole blocks of it the one that `llama-quantize` falls back to (`Q4_K` to `Q5_0`, `Q5_K` to `Q5_1`, `Q6_K` to `Q8_0`;
+    /// `Q2_K` and `Q3_K` to `Q4_0`, where `llama-quantize` takes `IQ4_NL`, which is as large), or else `F16`.
     #[must_use]
     pub fn or_instead(self, columns: usize) -> Self {
         let fits = |dtype: &Self| (columns as u64).is_multiple_of(dtype.block_values());
@@ -109,7 +109,59 @@ fn blocks(values: &[f32], columns: usize, dtype: BlockType) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::native::store::widen;
+
+    /// What llama.cpp's Python package makes and reads; bytes in hexadecimal.
+    fn golden() -> Value {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../golden/quantize/blocks.json"
+        );
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn bytes(hex: &Value) -> Vec<u8> {
+        let digits = hex.as_str().unwrap().as_bytes().chunks(2);
+        let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
+        digits.map(byte).collect()
+    }
+
+    fn floats(hex: &Value) -> Vec<f32> {
+        let bytes = bytes(hex);
+        let four = bytes.chunks(4).map(|four| four.try_into().unwrap());
+        four.map(f32::from_le_bytes).collect()
+    }
+
+    fn read(blocks: &[u8], dtype: BlockType) -> Vec<f32> {
+        let mut values = Vec::new();
+        widen(blocks, dtype, &mut values).unwrap();
+        values
+    }
+
+    #[test]
+    fn blocks_are_those_of_llama_cpp() {
+        let golden = golden();
+        let values = floats(&golden["values"]);
+        let columns = golden["columns"].as_u64().unwrap() as usize;
+        for (name, expected) in golden["made"].as_object().unwrap() {
+            let dtype = BlockType::from_name(name).unwrap();
+            let blocks = narrow(&values, columns, dtype, "w", Path::new("golden")).unwrap();
+            assert_eq!(blocks, bytes(&expected["blocks"]), "{name}");
+            assert_eq!(read(&blocks, dtype), floats(&expected["values"]), "{name}");
+        }
+    }
+
+    #[test]
+    fn blocks_of_k_types_are_read_as_llama_cpp_reads_them() {
+        for (name, expected) in golden()["read"].as_object().unwrap() {
+            let dtype = BlockType::from_name(name).unwrap();
+            let values = read(&bytes(&expected["blocks"]), dtype);
+            assert_eq!(values, floats(&expected["values"]), "{name}");
+        }
+    }
 
     fn instead(dtype: &str, columns: usize) -> &'static str {
         let dtype = BlockType::from_name(dtype).unwrap();
