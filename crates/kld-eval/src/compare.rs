@@ -19,11 +19,12 @@ use kld_models::LogitSource;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use crate::{
-    Result,
+    Error, Result,
     conclude::conclude,
-    deal::deal,
+    deal::{InMemory, Store, deal},
     pace::Pace,
     prepare::{Prepared, Tokenized, compared_columns},
+    run::{Run, Worker},
     text::Fragment,
     window::{Cut, Window},
 };
@@ -139,12 +140,42 @@ impl<'a> Job<'a> {
         observer: &dyn Observer,
         sink: &mut dyn Sink,
     ) -> Result<RunRecord> {
+        let order = &self.plan.order;
+        self.measure_with(&InMemory::new(order.len()), order, work, observer, sink)
+    }
+
+    /// The same in a run folder, perhaps beside other processes: windows that are there are read, each new one is written before
+    /// it is handed on, and the sink gets them all.
+    ///
+    /// # Errors
+    ///
+    /// If a model fails, or the folder cannot be read or written.
+    pub fn measure_in(
+        &self,
+        run: &Run,
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
+        let worker = Worker::join(run, observer)?;
+        self.measure_with(&worker, worker.order(), work, observer, sink)
+    }
+
+    /// `order` holds the windows by the number under which the store knows them.
+    fn measure_with(
+        &self,
+        store: &dyn Store<WindowRows, Error>,
+        order: &[u32],
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
         let started = Instant::now();
         let mut pace = Pace::default();
-        let total = self.plan.order.len();
-        let rows = |visit: usize| self.window_rows(self.plan.order[visit], work.kernel);
+        let total = order.len();
+        let rows = |visit: usize| self.window_rows(order[visit], work.kernel);
         let (mut done, mut enough) = (0, false);
-        deal(total, work.threads, rows, |visit, rows| {
+        deal(total, work.threads, store, rows, |visit, rows| {
             // Other threads had begun windows beyond the one that was enough.
             if enough {
                 return false;
@@ -162,7 +193,7 @@ impl<'a> Job<'a> {
             }
             !enough && !observer.interrupted()
         })?;
-        let mut run = run_record(work, started, done, total);
+        let mut run = run_record(work, started, done, self.plan.order.len());
         run.complete |= enough;
         Ok(run)
     }
