@@ -25,7 +25,7 @@ use clap::Parser;
 #[command(name = "kld", version, propagate_version = true)]
 enum Verb {
     Dist(dist::DistArgs),
-    Compare(compare::CompareArgs),
+    Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
     Merge(merge::MergeArgs),
     Info(info::InfoArgs),

@@ -13,12 +13,12 @@ use crate::models::Opener;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Candidates made of P")]
 pub(crate) struct QuantizeArgs {
-    /// Quantize P's matrices in memory, a candidate for each type, e.g. q8_0,q6_k,q4_0: exactly what a file of that type written by
+    /// Quantize P's matrices in memory, a candidate for each type, e.g. `q8_0,q6_k,q4_0`: exactly what a file of that type written by
     /// this program would be, without an importance matrix
     #[arg(long, value_name = "TYPE,…", value_delimiter = ',', value_parser = made_type)]
     quantize: Vec<BlockType>,
 
-    /// Quantize only the matrices whose names (see `kld info P --tensors`) are like this, e.g. 'blk.*.ffn_down.*'; * stands for any
+    /// Quantize only the matrices whose names (see `kld info P --tensors`) are like this, e.g. `'blk.*.ffn_down.*'`; * stands for any
     /// text; may be given several times
     #[arg(long, value_name = "PATTERN", requires = "quantize")]
     only: Vec<String>,
