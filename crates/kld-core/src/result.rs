@@ -8,8 +8,8 @@ mod info;
 mod score;
 
 pub use compare::{
-    Candidate, Comparison, DeltaP, Divergence, FragmentComparison, Perplexities, Position, Slice,
-    WorstToken,
+    Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
+    Position, Slice, WorstToken,
 };
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};

@@ -1,6 +1,6 @@
 //! What the user should know before trusting a result, said once for all verbs.
 
-use kld_core::estimate::{ClusterUnit, FEW_FRAGMENTS};
+use kld_core::estimate::{ClusterUnit, Estimate, FEW_FRAGMENTS};
 
 /// Fewer effective windows of one fragment than this do not make an error to be trusted much.
 const FEW_WINDOWS: f64 = 5.0;
@@ -42,6 +42,14 @@ pub(crate) fn few_clusters(
         )),
         _ => None,
     }
+}
+
+pub(crate) fn noise(above_floor: Option<&Estimate>) -> Option<String> {
+    // Without an interval nothing is known; that is another warning.
+    let not_above = above_floor?.low? <= 0.0;
+    not_above.then(|| {
+        "the mean KL is not clearly above the noise floor: computing P in another valid way changes as much".to_owned()
+    })
 }
 
 pub(crate) fn padding(mass: f64) -> Option<String> {

@@ -10,7 +10,8 @@ use kld_core::{
     estimate::Estimate,
     gate::Verdict,
     result::{
-        Candidate, Comparison, Divergence, FragmentComparison, ProtocolRecord, Slice, WorstToken,
+        Candidate, Comparison, Divergence, FragmentComparison, NoiseFloor, ProtocolRecord, Slice,
+        WorstToken,
     },
 };
 
@@ -39,6 +40,9 @@ impl Exporter<Comparison> for Terminal {
                 result.run.windows_done, result.protocol.windows
             )?;
         }
+        if let Some(floor) = &result.noise_floor {
+            writeln!(out, "floor      {}", self.floor(floor))?;
+        }
         for part in [
             self.sequential(result),
             self.ranking(result),
@@ -49,14 +53,29 @@ impl Exporter<Comparison> for Terminal {
             }
         }
         for candidate in &result.candidates {
-            write!(out, "\n{}", self.candidate(candidate))?;
+            let floor = result.noise_floor.as_ref();
+            write!(out, "\n{}", self.candidate(candidate, floor))?;
         }
         Ok(())
     }
 }
 
 impl Terminal {
-    fn candidate(self, c: &Candidate) -> String {
+    /// The noise floor in one line.
+    fn floor(self, floor: &NoiseFloor) -> String {
+        let left_out = match floor.not_finite {
+            0 => String::new(),
+            n => format!(", {} positions not finite", count(n)),
+        };
+        format!(
+            "P against itself, {}: KL {} {}{left_out}",
+            floor.compute,
+            plus_minus(&self.scaled(&floor.kl.mean)),
+            self.unit.name()
+        )
+    }
+
+    fn candidate(self, c: &Candidate, floor: Option<&NoiseFloor>) -> String {
         let mut text = format!("candidate  {}\n", model(&c.model));
         text.push_str(
             &c.model
@@ -67,15 +86,15 @@ impl Terminal {
         );
         let delta = |e: &Estimate| significant(100.0 * e.value);
         let ppl = &c.perplexity;
-        let mut rows = vec![
-            self.divergence("KL(P‖Q)", &c.kl),
-            self.divergence("KL(Q‖P)", &c.reverse_kl),
-        ];
+        let mut rows = vec![self.divergence("KL(P‖Q)", &c.kl)];
+        rows.extend(floor.map(|floor| self.divergence("  noise floor", &floor.kl)));
+        rows.push(self.divergence("KL(Q‖P)", &c.reverse_kl));
         rows.push(self.divergence("JS", &c.js));
         text.push_str(&self.divergences(&rows));
         text.push_str(&format!(
-            "    top-1 agreement  {}   top-10 overlap {}\n    Δp               mean {} %   rms {} %\n",
+            "    top-1 agreement  {}{}   top-10 overlap {}\n    Δp               mean {} %   rms {} %\n",
             percent(&c.top1_agreement),
+            floor.map_or(String::new(), |f| format!(" (noise floor {})", percent(&f.top1_agreement))),
             percent(&c.top10_overlap),
             delta(&c.delta_p.mean),
             delta(&c.delta_p.rms),

@@ -4,7 +4,7 @@ use kld_core::{
     estimate::Estimate,
     pick::{Pick, Wanted},
     ranking::{Front, Ranked, Ranking},
-    result::{Candidate, Comparison},
+    result::{Candidate, Comparison, NoiseFloor},
 };
 
 use crate::{
@@ -41,6 +41,12 @@ impl Terminal {
             }
             above = Some(ranked.candidate);
         }
+        rows.extend(
+            result
+                .noise_floor
+                .as_ref()
+                .map(|floor| self.floor_row(floor)),
+        );
         layout("", &rows) + &legend(ranking)
     }
 
@@ -62,6 +68,15 @@ impl Terminal {
             percent(&c.top1_agreement),
             plus_minus(&c.perplexity.ratio),
         ]
+    }
+
+    fn floor_row(self, floor: &NoiseFloor) -> Vec<String> {
+        let mut row = vec![String::new(); 10];
+        row[0] = "noise floor".to_owned();
+        row[5] = plus_minus(&self.scaled(&floor.kl.mean));
+        row[7] = significant(floor.kl.p99 * self.unit.per_nat());
+        row[8] = percent(&floor.top1_agreement);
+        row
     }
 
     /// A difference with its sign.

@@ -46,6 +46,11 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     what_if: QuantizeArgs,
 
+    /// Also compare P with itself, computed with activations rounded to bf16, and show that KL beside every number: what is not
+    /// clearly above it says nothing about the weights
+    #[arg(long)]
+    noise_floor: bool,
+
     #[command(flatten)]
     text: TextArgs,
 
@@ -187,10 +192,17 @@ fn measure(args: &CompareArgs, work: Work, observer: &Terminal) -> anyhow::Resul
         .map(|name| opener.open(name))
         .collect::<anyhow::Result<Vec<_>>>()?;
     candidates.extend(args.what_if.candidates(&reference, &mut opener)?);
+    let other_way = || reference.with_bf16_activations();
+    candidates.extend(args.noise_floor.then(other_way));
     let candidates: Vec<&dyn LogitSource> =
         candidates.iter().map(|c| c as &dyn LogitSource).collect();
 
     let job = Job::new(&reference, &candidates, &fragments, &args.cut()?)?;
+    let job = if args.noise_floor {
+        job.with_noise_floor()
+    } else {
+        job
+    };
     let job = match args.stop_rule() {
         Some(rule) => job.until(rule),
         None => job,

@@ -1,5 +1,10 @@
 //! Scenarios of `kld compare --quantize`, run through the program itself on a tiny model.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its own data has failed"
+)]
+
 mod desk;
 
 use desk::Desk;
@@ -53,6 +58,41 @@ fn the_table_says_what_was_quantized_and_what_could_not_be() {
                7 matrices of P quantized to Q8_0 in memory
                2 of them are F16 instead, their rows are no whole blocks of Q8_0: blk.0.ffn_down.weight, blk.1.ffn_down.weight
     ");
+}
+
+#[test]
+fn the_noise_floor_stands_beside_every_number_and_changes_none() {
+    let desk = Desk::new();
+    let arguments = "p.gguf --quantize bf16,q4_0 --until 30%";
+    let text = "--text text.txt --context 32";
+    let table = desk.printed(&format!("compare {arguments} {text} --noise-floor"));
+    let told = |line: &&str| line.contains("floor");
+    let told: Vec<&str> = table.lines().filter(told).collect();
+    insta::assert_snapshot!(told.join("\n"), @"
+    floor      P against itself, f32 on dequantized weights, activations rounded to bf16: KL 0.0000852 ± 0.0000057 nats
+    noise floor                                        0.0000852 ± 0.0000057                      0.000335   98.76 ± 0.83 %
+          noise floor  0.0000852 ± 0.0000057  5.76e-5  0.000188  0.000237  0.000335  0.000404  0.000407
+        top-1 agreement  97.5 ± 1.4 % (noise floor 98.76 ± 0.83 %)   top-10 overlap 99.63 ± 0.14 %
+    warning: the mean KL is not clearly above the noise floor: computing P in another valid way changes as much
+          noise floor  0.0000852 ± 0.0000057  5.76e-5  0.000188  0.000237  0.000335  0.000404  0.000407
+        top-1 agreement  50.9 ± 5.3 % (noise floor 98.76 ± 0.83 %)   top-10 overlap 70.1 ± 1.0 %
+    ");
+    let [with, without] = ["--noise-floor", ""]
+        .map(|floor| desk.json(&format!("compare {arguments} {text} {floor}")));
+    for (index, is_above) in [(0, false), (1, true)] {
+        let [with, without] = [&with, &without].map(|r| &r["candidates"][index]);
+        assert_eq!(with["kl"], without["kl"]);
+        assert_eq!(
+            with["above_noise_floor"]["low"].as_f64().unwrap() > 0.0,
+            is_above
+        );
+        let warned = with["warnings"]
+            .to_string()
+            .contains("not clearly above the noise floor");
+        assert_eq!(warned, !is_above);
+    }
+    assert_eq!(with["ranking"], without["ranking"]);
+    assert_eq!(with["sequential"], without["sequential"]);
 }
 
 #[test]
