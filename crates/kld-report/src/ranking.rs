@@ -71,12 +71,19 @@ impl Terminal {
     }
 
     fn floor_row(self, floor: &NoiseFloor) -> Vec<String> {
-        let mut row = vec![String::new(); 10];
-        row[0] = "noise floor".to_owned();
-        row[5] = plus_minus(&self.scaled(&floor.kl.mean));
-        row[7] = significant(floor.kl.p99 * self.unit.per_nat());
-        row[8] = percent(&floor.top1_agreement);
-        row
+        let none = String::new;
+        vec![
+            "noise floor".to_owned(),
+            none(),
+            none(),
+            none(),
+            none(),
+            plus_minus(&self.scaled(&floor.kl.mean)),
+            none(),
+            significant(floor.kl.p99 * self.unit.per_nat()),
+            percent(&floor.top1_agreement),
+            none(),
+        ]
     }
 
     /// A difference with its sign.

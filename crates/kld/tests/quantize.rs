@@ -1,10 +1,5 @@
 //! Scenarios of `kld compare --quantize`, run through the program itself on a tiny model.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot read its own data has failed"
-)]
-
 mod desk;
 
 use desk::Desk;
