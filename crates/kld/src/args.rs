@@ -242,16 +242,12 @@ pub(crate) fn refuse_overwriting(
     Ok(())
 }
 
-<<<<<<< HEAD
-pub(crate) fn positive(text: &str) -> Result<usize, String> {
-=======
 /// The name that a value has on the command line.
 fn value_name<V: ValueEnum>(value: &V) -> Option<String> {
     Some(value.to_possible_value()?.get_name().to_owned())
 }
 
-fn positive(text: &str) -> Result<usize, String> {
->>>>>>> main
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("expected at least 1".to_owned()),
         Ok(number) => Ok(number),
