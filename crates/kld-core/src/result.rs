@@ -8,6 +8,7 @@ mod info;
 mod recording;
 mod score;
 mod text;
+mod train;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -21,6 +22,7 @@ pub use text::{
     PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,
     TextComparison, TextCounts,
 };
+pub use train::{CurvePoint, Ended, Gauge, Training};
 
 use serde::{Deserialize, Serialize};
 

@@ -56,7 +56,9 @@ pub enum Error {
         names: String,
     },
     /// A pattern that matches no weight of a model.
-    #[error("no weight of {model} is called '{pattern}'\nhint: its weights have names like {names}; * stands for any text")]
+    #[error(
+        "no weight of {model} is called '{pattern}'\nhint: its weights have names like {names}; * stands for any text"
+    )]
     NoSuchWeight {
         /// What was asked for.
         pattern: String,

@@ -14,12 +14,13 @@ mod record;
 mod run_folder;
 mod score;
 mod text;
+mod train;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Kullback–Leibler divergence for language models: measure it
+/// Kullback–Leibler divergence for language models: measure it, minimise it
 ///
 /// D(P‖Q) = Σ P·ln(P/Q) says how far a model's distributions Q have moved from where they should be, P. The reference P is
 /// always the first argument; everything is computed from logits, in nats, with no hidden ε.
@@ -31,6 +32,7 @@ enum Verb {
     Score(score::ScoreArgs),
     Text(Box<text::TextArgs>),
     Record(record::RecordArgs),
+    Train(Box<train::TrainArgs>),
     Merge(merge::MergeArgs),
     Info(info::InfoArgs),
 }
@@ -43,6 +45,7 @@ impl Verb {
             Verb::Score(args) => score::run(&args),
             Verb::Text(args) => text::run(&args),
             Verb::Record(args) => record::run(&args),
+            Verb::Train(args) => train::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Info(args) => info::run(&args),
         }

@@ -121,7 +121,12 @@ impl DifferentiableModel {
                 return Err(Error::NoSuchWeight {
                     pattern: pattern.clone(),
                     model: self.card.name.clone(),
-                    names: names.iter().take(12).cloned().collect::<Vec<_>>().join(", "),
+                    names: names
+                        .iter()
+                        .take(12)
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .join(", "),
                 });
             }
         }
@@ -175,9 +180,8 @@ impl DifferentiableModel {
     ///
     /// If the engine fails.
     pub fn weights(&self) -> Result<BTreeMap<String, Vec<f32>>> {
-        let values = |(name, variable): (String, Var)| {
-            Ok((name, variable.flatten_all()?.to_vec1::<f32>()?))
-        };
+        let values =
+            |(name, variable): (String, Var)| Ok((name, variable.flatten_all()?.to_vec1::<f32>()?));
         self.variables().into_iter().map(values).collect()
     }
 

@@ -1,14 +1,13 @@
 //! A model that has learnt, as a Hugging Face folder.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, Value, json};
 
 use super::DifferentiableModel;
+use crate::tensor_file::{self, whole};
 use crate::{Error, LogitSource, Result};
 
 /// What a tokenizer's folder may have that is copied as it is.
@@ -57,12 +56,11 @@ impl DifferentiableModel {
     fn write_weights(&self, path: &Path) -> Result<()> {
         let weights = self.weights()?;
         let variables = self.variables();
-        let tensors = weights.iter().map(|(name, values)| {
-            let shape = variables[name].dims().to_vec();
-            (name.as_str(), Values { shape, values })
-        });
+        let tensors = weights
+            .iter()
+            .map(|(name, values)| (name.as_str(), variables[name].dims().to_vec(), &values[..]));
         let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        whole(path, |draft| write_tensors(draft, tensors, format))
+        tensor_file::write(path, tensors, format)
     }
 
     fn write_tokenizer(&self, folder: &Path) -> Result<()> {
@@ -77,55 +75,6 @@ impl DifferentiableModel {
         });
         write_json(&folder.join("tokenizer_config.json"), &settings)
     }
-}
-
-/// f32 values of a shape, as the format's library wants to see them.
-#[derive(Clone, Debug)]
-pub(crate) struct Values<'a> {
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: &'a [f32],
-}
-
-impl View for Values<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = self.values.iter().flat_map(|value| value.to_le_bytes());
-        bytes.collect::<Vec<u8>>().into()
-    }
-
-    fn data_len(&self) -> usize {
-        4 * self.values.len()
-    }
-}
-
-/// Writes a safetensors file with such a note in its header.
-pub(crate) fn write_tensors<'a>(
-    path: &Path,
-    tensors: impl Iterator<Item = (&'a str, Values<'a>)>,
-    note: HashMap<String, String>,
-) -> Result<()> {
-    safetensors::serialize_to_file(tensors, Some(note), path)
-        .map_err(|e| Error::malformed(path, format!("cannot be written: {e}")))
-}
-
-/// Lets `write` make a file beside its place, flushes it to the disk and renames it, so that it is there whole or not at all.
-pub(crate) fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".part");
-    let draft = Path::new(&draft);
-    let io = |e| Error::io(path, e);
-    write(draft)?;
-    fs::File::open(draft)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::rename(draft, path))
-        .map_err(io)
 }
 
 fn copy_tokenizer(from: &Path, to: &Path) -> Result<()> {

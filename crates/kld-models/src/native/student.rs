@@ -136,7 +136,9 @@ fn with_layers(
         }
     }
     if let Some(Value::Array(kinds)) = settings.get_mut("layer_types") {
-        *kinds = (0..layers).map(|layer| kinds[from(layer)].clone()).collect();
+        *kinds = (0..layers)
+            .map(|layer| kinds[from(layer)].clone())
+            .collect();
     }
     settings
 }
@@ -156,8 +158,11 @@ fn fresh_values(name: &str, shape: &[usize], plan: &Plan, range: f64, seed: u64)
         _ => range,
     };
     let mut random = generator(name, seed);
-    let normal = Normal::new(0.0, spread).unwrap_or_else(|_| Normal::new(0.0, INITIALIZER_RANGE).expect("a spread"));
-    (0..count).map(|_| normal.sample(&mut random) as f32).collect()
+    let normal = Normal::new(0.0, spread)
+        .unwrap_or_else(|_| Normal::new(0.0, INITIALIZER_RANGE).expect("a spread"));
+    (0..count)
+        .map(|_| normal.sample(&mut random) as f32)
+        .collect()
 }
 
 fn in_memory(shape: Vec<usize>, values: &[f32]) -> Stored {
