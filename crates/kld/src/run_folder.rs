@@ -139,6 +139,13 @@ pub(crate) fn recalled(given: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
         return Ok(given);
     }
     let header = Run::open(&folder)?.header;
+    if given[1].to_str() != Some(&header.verb) {
+        bail!(
+            "{folder} holds a run of kld {verb}: go on with kld {verb} --run {folder} --resume",
+            folder = folder.display(),
+            verb = header.verb
+        );
+    }
     Ok(arguments_of(&folder, &header, given[0].clone()))
 }
 
