@@ -37,6 +37,10 @@ pub struct ModelCard {
     /// Said where the rows do not come from the model itself but from a recording of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Recorded>,
+    /// What was quantized, where the model was made in memory from another one by quantizing its weights. Its `sha256` is then
+    /// over the other's and the blocks made, its `bytes` are what its files would take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantized: Option<Quantized>,
 }
 
 /// That rows are given back as they were recorded, and how much was lost on the way.
@@ -104,6 +108,28 @@ pub struct LogProbFloor {
     pub mass_mean: f64,
     /// Its largest value.
     pub mass_max: f64,
+}
+
+/// What was asked for where a model was quantized in memory, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quantized {
+    /// The type that matrices should get, e.g. `Q4_0`.
+    pub dtype: String,
+    /// Patterns of the names that were meant; empty where all matrices were.
+    pub only: Vec<String>,
+    /// Number of matrices that were quantized, fallbacks included.
+    pub matrices: usize,
+    /// Matrices whose rows are not whole blocks of that type.
+    pub fallbacks: Vec<Fallback>,
+}
+
+/// A matrix that got another type than the one asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// Its name in the file.
+    pub tensor: String,
+    /// The type it got.
+    pub dtype: String,
 }
 
 impl ModelCard {

@@ -84,7 +84,7 @@ pub struct Sequential {
 }
 
 impl Sequential {
-    /// How a run of `plan` ended that measured these summaries; `None` where it was to measure all windows.
+    /// How a run of `plan` ended that measured these summaries of its candidates; `None` where it was to measure all windows.
     #[must_use]
     pub fn new(plan: &Plan, summaries: &[Summary]) -> Option<Self> {
         let rule = plan.stop?;

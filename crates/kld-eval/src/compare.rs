@@ -149,6 +149,7 @@ impl<'a> Job<'a> {
             protocol,
             transcript: prepared.transcript(reference.tokenizer()),
             order: (0..prepared.windows.windows.len() as u32).collect(),
+            noise_floor: false,
             stop: None,
             warnings: prepared.warnings().into_iter().chain(unfinished).collect(),
         };
@@ -158,6 +159,13 @@ impl<'a> Job<'a> {
             candidates,
             windows: prepared.windows.windows,
         })
+    }
+
+    /// The last candidate is P itself, computed in another equally valid way: a noise floor for the others.
+    #[must_use]
+    pub fn with_noise_floor(mut self) -> Self {
+        self.plan.noise_floor = true;
+        self
     }
 
     /// Visits the windows in a random order, and only until the rule is met.

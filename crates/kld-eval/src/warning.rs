@@ -2,7 +2,7 @@
 
 use kld_core::{
     ModelCard,
-    estimate::{ClusterUnit, FEW_FRAGMENTS},
+    estimate::{ClusterUnit, Estimate, FEW_FRAGMENTS},
 };
 use kld_models::LogitSource;
 
@@ -72,6 +72,14 @@ pub(crate) fn lossy(model: &ModelCard, kl: f64) -> Option<String> {
              hidden, or more of every row",
             model.name
         )
+    })
+}
+
+pub(crate) fn noise(above_floor: Option<&Estimate>) -> Option<String> {
+    // Without an interval nothing is known; that is another warning.
+    let not_above = above_floor?.low? <= 0.0;
+    not_above.then(|| {
+        "the mean KL is not clearly above the noise floor: computing P in another valid way changes as much".to_owned()
     })
 }
 

@@ -42,6 +42,19 @@ pub enum Error {
         /// What can be done about it.
         hint: &'static str,
     },
+    /// A pattern that selects no matrix of a model.
+    #[error(
+        "no matrix of {model} is called '{pattern}'\nhint: its matrices have names like {names}; * stands for any text; \
+         norms and biases are never quantized"
+    )]
+    NoSuchMatrix {
+        /// What was asked for.
+        pattern: String,
+        /// The model.
+        model: String,
+        /// A name of each kind.
+        names: String,
+    },
     /// A window of tokens that the model cannot take.
     #[error("{what}")]
     Window {

@@ -167,6 +167,7 @@ impl LogProbFile {
             bytes: file.len() as u64,
             vocabulary: layout.columns,
             context_length: layout.context,
+            quantized: None,
             recorded: Some(Recorded {
                 of: "a model that the file does not name".to_owned(),
                 keep: "16-bit log-probs".to_owned(),

@@ -21,6 +21,7 @@
 //! # Ok::<(), kld_models::Error>(())
 //! ```
 
+mod change;
 mod config;
 mod decoder;
 mod differentiable;
@@ -30,8 +31,11 @@ mod gguf_config;
 pub(crate) mod identity;
 mod inspect;
 mod json_config;
+mod noise;
 pub(crate) mod plain;
+mod replace;
 mod rope;
+mod select;
 pub(crate) mod store;
 pub(crate) mod stored_matrix;
 mod tape;
@@ -45,10 +49,13 @@ use kld_core::ModelCard;
 
 use crate::source::{HeadTransform, OutputHead};
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
+pub use change::Change;
 pub use differentiable::DifferentiableModel;
 use files::Opened;
 pub use inspect::inspect;
-use plain::{Head, Plain, Rows};
+use plain::{Activations, Head, Plain, Rows};
+pub use replace::{MatrixCard, Replacements};
+pub use select::Selection;
 use store::Store;
 use weights::{Loaded, Plan, Ready, Residency};
 
@@ -56,11 +63,11 @@ use weights::{Loaded, Plan, Ready, Residency};
 pub struct NativeModel {
     path: PathBuf,
     card: ModelCard,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     plan: Plan,
     store: Arc<Store>,
     arithmetic: Plain,
-    weights: Loaded<Plain>,
+    weights: Arc<Loaded<Plain>>,
     head: Head,
     resident_bytes: u64,
 }
@@ -79,6 +86,7 @@ pub struct LoadOptions {
 
 const F32_COMPUTE: &str = "f32 on dequantized weights";
 const LAYERED_COMPUTE: &str = "f32 on weights dequantized layer by layer";
+const BF16_ACTIVATIONS: &str = ", activations rounded to bf16";
 
 impl NativeModel {
     /// Opens a GGUF file.
@@ -126,17 +134,37 @@ impl NativeModel {
         Ok(Self {
             path: path.to_owned(),
             card,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
             plan,
             store,
             arithmetic,
-            weights,
+            weights: Arc::new(weights),
             head,
             resident_bytes,
         })
     }
 
-    /// Bytes of weights that are held ready as f32; 0 where layers are made anew each time.
+    /// The same model computed in another, equally valid way: whatever an operation of the decoder gives (rows of the
+    /// embedding, normalisations, matrix products with their bias and what they are added to, activations, attention) is
+    /// rounded to the nearest bf16. Weights, sums inside an operation, and logits stay f32. Weights are shared.
+    #[must_use]
+    pub fn with_bf16_activations(&self) -> Self {
+        let mut card = self.card.clone();
+        card.compute += BF16_ACTIVATIONS;
+        Self {
+            path: self.path.clone(),
+            card,
+            tokenizer: Arc::clone(&self.tokenizer),
+            plan: self.plan.clone(),
+            store: Arc::clone(&self.store),
+            arithmetic: self.arithmetic.keeping(Activations::Bf16),
+            weights: Arc::clone(&self.weights),
+            head: self.head.clone(),
+            resident_bytes: 0,
+        }
+    }
+
+    /// Bytes of memory that its own weights take, beside what it shares with another model; 0 where all of them stay in the file.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         self.resident_bytes
@@ -195,6 +223,10 @@ impl LogitSource for NativeModel {
     }
 
     fn head(&self) -> Option<OutputHead<'_>> {
+        // Of a model that was made in memory no file has the head.
+        if self.card.quantized.is_some() {
+            return None;
+        }
         let matrix = self.plan.head();
         let stored = self
             .store

@@ -45,6 +45,7 @@ impl RuleModel {
             vocabulary,
             context_length: 4096,
             recorded: None,
+            quantized: None,
         };
         Self {
             card,

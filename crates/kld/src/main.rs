@@ -9,6 +9,7 @@ mod merge;
 mod models;
 mod output;
 mod progress;
+mod quantize;
 mod record;
 mod run_folder;
 mod score;
@@ -25,7 +26,7 @@ use clap::Parser;
 #[command(name = "kld", version, propagate_version = true)]
 enum Verb {
     Dist(dist::DistArgs),
-    Compare(compare::CompareArgs),
+    Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),

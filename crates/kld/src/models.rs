@@ -13,10 +13,10 @@ use std::{
 use anyhow::{Context, bail};
 use kld_models::{
     LogitSource, Recording, Tokenizer,
-    gguf::Metadata,
+    gguf::{BlockType, Metadata},
     hub::{Format, HubOptions, Location},
     llama_cpp::LogProbFile,
-    native::{LoadOptions, NativeModel},
+    native::{LoadOptions, NativeModel, Selection},
 };
 
 use crate::progress::Terminal;
@@ -111,6 +111,25 @@ impl<'a> Opener<'a> {
         Ok(model)
     }
 
+    /// Makes a candidate of a model by quantizing the selected matrices.
+    pub(crate) fn quantized(
+        &mut self,
+        model: &NativeModel,
+        dtype: BlockType,
+        selection: &Selection,
+    ) -> kld_models::Result<NativeModel> {
+        let blocks = model.quantized(dtype, selection, self.observer)?;
+        let only = match selection.patterns() {
+            [] => String::new(),
+            patterns => format!(" only {}", patterns.join(" ")),
+        };
+        let dtype = dtype.name().to_lowercase();
+        let name = format!("{} → {dtype}{only}", model.card().name);
+        let made = model.with(&name, &blocks, self.memory)?;
+        self.account(made.resident_bytes());
+        Ok(made)
+    }
+
     fn options(&self, name: &str, revision: Option<String>) -> LoadOptions {
         LoadOptions {
             memory_limit_bytes: self.memory,
@@ -133,6 +152,19 @@ pub(crate) enum Source {
     Model(Box<NativeModel>),
     Recording(Box<Recording>),
     LogProbs(Box<LogProbFile>),
+}
+
+impl Source {
+    /// The model, for what only a model that is run can do.
+    pub(crate) fn model(&self, flag: &str) -> anyhow::Result<&NativeModel> {
+        match self {
+            Source::Model(model) => Ok(model),
+            _ => bail!(
+                "{flag} runs P in another way, but {} is not run, only its rows are read: give the model itself as P",
+                self.card().name
+            ),
+        }
+    }
 }
 
 impl Deref for Source {
