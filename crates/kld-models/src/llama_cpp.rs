@@ -137,12 +137,19 @@ impl LogProbFile {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or is not sound, or has tokens that the tokenizer does not have.
+    /// If the file cannot be read or is not sound, has tokens that the tokenizer does not have, or fewer columns than it has tokens.
     pub fn open(path: &Path, tokenizer: Tokenizer, name: Option<&str>) -> Result<Self> {
         let file = map(path)?;
         let layout = Layout::read(path, &file)?;
         let windows = windows(&file, layout, &tokenizer);
-        let known = layout.columns.min(tokenizer.len());
+        let known = tokenizer.len();
+        if layout.columns < known {
+            let what = format!(
+                "its rows have {} columns, the tokenizer it is read with has {known} tokens: the models are not the same",
+                layout.columns
+            );
+            return Err(Error::malformed(path, what));
+        }
         if let Some(token) = windows
             .iter()
             .flat_map(|w| &w.input)
