@@ -13,6 +13,7 @@ mod quantize;
 mod record;
 mod run_folder;
 mod score;
+mod text;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
+    Text(Box<text::TextArgs>),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
     Info(info::InfoArgs),
@@ -39,6 +41,7 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
+            Verb::Text(args) => text::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Info(args) => info::run(&args),
