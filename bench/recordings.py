@@ -4,9 +4,9 @@
     python bench/recordings.py target/release/kld P.gguf Q.gguf TEXT.txt [WINDOWS] [THREADS]
 
 Checks first that the comparison against the recording has the bits of the live one, and fails where it has not. Times are CPU seconds
-of whole processes, the least of three runs taken in turns, so that a busy machine disturbs them little. Formats of hundreds of
-kilobytes a row are written of the first 8 windows only: all their rows have the same size. The last table projects to other models,
-whose vocabulary and width it names.
+of whole processes, the least of two runs taken in turns, so that a busy machine disturbs them little. The ways of keeping are compared
+on the first 4 windows: a row takes the same in all. The last table projects to other models by their vocabulary and width. Windows are
+of 512 tokens, their second half is scored.
 """
 
 import json
@@ -21,7 +21,7 @@ import numpy as np
 import zstandard
 
 CUT = ["--protocol", "llama.cpp"]
-FEW = 8
+FEW, TIMED, ROUNDS = 4, 8, 2
 MODELS = [  # name, vocabulary, width, bytes of a value of the head
     ("SmolLM2-135M", 49_152, 576, 2),
     ("Qwen2.5-0.5B", 151_936, 896, 2),
@@ -36,13 +36,12 @@ def main():
         os.chdir(folder)
         bench = Bench(kld, threads)
         bench.record(p, text, windows, "p.kldrec")
-        live = ["compare", p, q, "--text", text, *CUT, "--max-windows", windows]
-        replay = ["compare", "p.kldrec", q]
-        assert numbers(bench.result(*live)) == numbers(bench.result(*replay)), "the recording does not have the bits of the model"
+        live = bench.result("compare", p, q, "--text", text, *CUT, "--max-windows", windows)
+        replayed = bench.result("compare", "p.kldrec", q)
+        assert numbers(live) == numbers(replayed), "the recording does not have the bits of the model"
         print("the comparison with the recording has the bits of the live one")
-        sizes(bench, p, text, windows)
-        times(bench, live, replay, ["score", q, "--text", text, *CUT, "--max-windows", windows], ["score", "p.kldrec"])
-        losses(bench, p, q, text)
+        times(bench, p, q, text)
+        sizes(bench, p, q, text, windows)
         compression(Path("p.kldrec"))
     projection()
 
@@ -81,55 +80,60 @@ def numbers(result):
     return result
 
 
-def sizes(bench, p, text, windows):
-    print(f"\n| kept of {p.stem}, {windows} windows | a row | once: head, and text, tokens, tokenizer | all |\n|---|---|---|---|")
+def sizes(bench, p, q, text, windows):
+    """What every way of keeping takes, and what it does to KL(P‖Q)."""
     whole = bench.info("p.kldrec")
-    rows = whole["rows"]
-    kinds = [("hidden", []), ("hidden, head referenced", ["--head", "referenced"]), ("logits", ["--keep", "logits"])]
-    kinds += [(f"top-k:{k}", ["--keep", f"top-k:{k}"]) for k in (16, 128, 1024)]
-    for name, how in kinds:
-        bench.record(p, text, FEW, "few.kldrec", *how)
-        info = bench.info("few.kldrec")
-        a_row, head, opening = info["bytes_rows"] / info["rows"], info["bytes_head"], whole["bytes_opening"]
-        every = a_row * rows + head + opening
-        print(f"| {name} | {a_row:,.0f} B | {head / 1e6:.1f} MB, {opening / 1e6:.1f} MB | {every / 1e6:,.1f} MB |")
-        if name == "hidden":
-            assert abs(every / whole["bytes"] - 1) < 1e-3, (every, whole["bytes"])
+    rows, shared = whole["rows"], whole["bytes_opening"]
+    print(f"\n| kept of P | a row | head | {windows} windows, {rows:,} rows | KL(P‖Q) of {FEW} windows | measured loss |\n|---|---|---|---|---|---|")
+    kinds = [["hidden"], ["hidden", "--head", "referenced"], ["logits"], *([f"top-k:{k}"] for k in (128, 1024, 8192))]
+    exact = None
+    for kind in kinds:
+        bench.record(p, text, FEW, "few.kldrec", "--keep", *kind)
+        info, result = bench.info("few.kldrec"), bench.result("compare", "few.kldrec", q)
+        a_row, head = info["bytes_rows"] / info["rows"], info["bytes_head"]
+        exact = exact or mean_kl(result)
+        loss = result["reference"]["recorded"]["loss"]
+        lost = f"KL {loss['kl']['value']:.5f} nats" if loss else "none"
+        line(" ".join(kind), a_row, head, a_row * rows + head + shared, result, exact, lost)
         os.remove("few.kldrec")
     bench.record(p, text, FEW, "few.kld", "--format", "llama.cpp")
-    tokens = 512 * FEW
-    a_row = (os.path.getsize("few.kld") - 20 - 4 * tokens) / (FEW * rows / windows)
-    print(f"| --format llama.cpp | {a_row:,.0f} B | 0 MB, {4 * 512 * windows / 1e6:.1f} MB | {a_row * rows / 1e6:,.1f} MB |")
-
-
-def times(bench, live, replay, own_pass, head):
-    runs = {"compare P Q": live, "compare P.kldrec Q": replay, "score Q": own_pass, "score P.kldrec": head}
-    spent = {name: [] for name in runs}
-    for _ in range(3):
-        for name, arguments in runs.items():
-            spent[name].append(bench.run(*arguments))
-    least = {name: min(seconds) for name, seconds in spent.items()}
-    print("\n| | CPU-s, least of " + " |\n|---|---|\n| ".join(["three |"[:-2]] + [f"`{n}` | {s:.1f}" for n, s in least.items()]) + " |")
-    ratio = least["compare P.kldrec Q"] / (least["score Q"] + least["score P.kldrec"])
-    print(f"against the recording: {ratio:.3f} of Q's own pass and P's head; {least['compare P.kldrec Q'] / least['compare P Q']:.3f} of the live comparison")
-
-
-def losses(bench, p, q, text):
-    print(f"\n| kept of P, {FEW} windows | KL of P from what is given back | KL(P‖Q) | and its relative error |\n|---|---|---|---|")
-    mean = lambda estimate: estimate["value"]
-    bench.record(p, text, FEW, "few.kldrec")
-    exact = mean(bench.result("compare", "few.kldrec", q)["candidates"][0]["kl"]["mean"])
-    print(f"| hidden | 0 | {exact:.5f} | 0 |")
-    for k in (16, 128, 1024, 8192):
-        bench.record(p, text, FEW, f"{k}.kldrec", "--keep", f"top-k:{k}")
-        result = bench.result("compare", f"{k}.kldrec", q)
-        loss, kl = mean(result["reference"]["recorded"]["loss"]["kl"]), mean(result["candidates"][0]["kl"]["mean"])
-        print(f"| top-k:{k} | {loss:.5f} | {kl:.5f} | {kl / exact - 1:+.1%} |")
-    bench.record(p, text, FEW, "few.kld", "--format", "llama.cpp")
     result = bench.result("compare", "few.kld", q)
-    floor, kl = result["reference"]["recorded"]["floor"], mean(result["candidates"][0]["kl"]["mean"])
-    note = f"{floor['share_at_floor']:.1%} of entries at the floor; rows sum to {floor['mass_mean']:.4f} on average, {floor['mass_max']:.4f} at most"
-    print(f"| --format llama.cpp | {note} | {kl:.5f} | {kl / exact - 1:+.2%} |")
+    floor = result["reference"]["recorded"]["floor"]
+    lost = f"{floor['share_at_floor']:.1%} of entries at the floor, rows sum to {floor['mass_mean']:.5f}, at most {floor['mass_max']:.5f}"
+    tokens = 20 + 4 * 512 * FEW
+    a_row = (os.path.getsize("few.kld") - tokens) / (rows / windows * FEW)
+    line("--format llama.cpp", a_row, 0, a_row * rows + tokens, result, exact, lost)
+    os.remove("few.kld")
+
+
+def line(name, a_row, head, every, result, exact, lost):
+    kl = mean_kl(result)
+    print(f"| `{name}` | {a_row:,.0f} B | {head / 1e6:.1f} MB | {every / 1e6:,.1f} MB | {kl:.6f} ({kl / exact - 1:+.2%}) | {lost} |")
+
+
+def mean_kl(result):
+    return result["candidates"][0]["kl"]["mean"]["value"]
+
+
+def times(bench, p, q, text):
+    """CPU seconds of whole processes on some windows; each is given the text, so that each tokenizes it."""
+    cut = ["--text", text, *CUT, "--max-windows", TIMED]
+    runs = {
+        "compare P Q": ["compare", p, q],
+        "compare P.kldrec Q": ["compare", "p.kldrec", q],
+        "score Q": ["score", q],
+        "score P.kldrec": ["score", "p.kldrec"],
+    }
+    spent = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            spent[name].append(bench.run(*run, *cut))
+    least = {name: min(seconds) for name, seconds in spent.items()}
+    print(f"\n| {TIMED} windows | CPU-s |\n|---|---|")
+    for name, seconds in least.items():
+        print(f"| `kld {name}` | {seconds:.1f} |")
+    replay = least["compare P.kldrec Q"]
+    print(f"against the recording: {replay / (least['score Q'] + least['score P.kldrec']):.3f} of Q's pass and P's head, {replay / least['compare P Q']:.3f} of the live comparison")
 
 
 def compression(path):
