@@ -25,7 +25,7 @@ fn folder() -> PathBuf {
 }
 
 fn open(path: &Path) -> kld_models::Result<LogProbFile> {
-    let tokenizer = Tokenizer::from_folder(&tiny_model("llama")).unwrap();
+    let tokenizer = Tokenizer::from_folder(tiny_model("llama")).unwrap();
     LogProbFile::open(path, tokenizer, None)
 }
 

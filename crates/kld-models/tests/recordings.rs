@@ -169,7 +169,7 @@ fn header(payload: &[u8]) -> (Value, &[u8]) {
 
 fn with_header(json: &Value, tensors: &[u8]) -> Vec<u8> {
     let mut text = json.to_string();
-    while text.len() % 8 != 0 {
+    while !text.len().is_multiple_of(8) {
         text.push(' ');
     }
     [&(text.len() as u64).to_le_bytes(), text.as_bytes(), tensors].concat()
