@@ -8,6 +8,8 @@ mod info;
 mod recording;
 mod score;
 mod text;
+mod text_expected;
+mod text_fragments;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -21,6 +23,8 @@ pub use text::{
     PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,
     TextComparison, TextCounts,
 };
+pub use text_expected::{ExpectedDocument, TEXT_EXPECTED_SCHEMA, TextExpectation};
+pub use text_fragments::{FragmentKind, OwnSpread, TextFragment, TextFragments};
 
 use serde::{Deserialize, Serialize};
 

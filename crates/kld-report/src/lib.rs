@@ -12,6 +12,7 @@ mod score;
 mod sequential;
 mod table;
 mod text;
+mod text_fragments;
 
 use std::io::{self, Write};
 

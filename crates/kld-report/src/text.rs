@@ -29,6 +29,13 @@ impl Exporter<TextComparison> for Terminal {
         write!(out, "\n{}", self.text_divergences(result))?;
         write!(out, "{}", infinite(result))?;
         write!(out, "{}", self.contributors_of_text(result))?;
+        if let Some(fragments) = &result.fragments {
+            write!(
+                out,
+                "{}",
+                self.text_fragments(fragments, &result.counted.terms())
+            )?;
+        }
         result
             .warnings
             .iter()

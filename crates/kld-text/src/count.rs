@@ -9,6 +9,7 @@
 //!
 //! Tables merge: the table of two bodies one after the other is the merged table of both, to the bit.
 
+mod batch;
 mod file;
 mod parts;
 mod pipeline;
@@ -18,9 +19,12 @@ mod tally;
 mod term;
 mod vocabulary;
 
+pub(crate) use batch::{Batch, Batches};
 pub use file::{TableFormat, is_table, read_table, write_table};
 pub use parts::PARTS;
 pub(crate) use pipeline::in_order;
 pub use run::{CountOptions, count, count_texts};
 pub use table::CountTable;
+pub(crate) use tally::Terms;
 pub use term::Term;
+pub(crate) use vocabulary::Vocabulary;

@@ -66,6 +66,12 @@ pub enum Error {
         /// What the second counts.
         there: String,
     },
+    /// A field that has far too many values to group by.
+    #[error("the field has more than {most} values: expected one with few, such as a day")]
+    TooManyGroups {
+        /// How many there may be.
+        most: usize,
+    },
     /// The tokenizer failed.
     #[error("cannot tokenize: {0}")]
     Tokenizer(String),

@@ -2,6 +2,7 @@
 
 mod compare;
 mod count;
+mod expected;
 mod read;
 
 use clap::{Args, Subcommand};

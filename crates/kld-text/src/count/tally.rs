@@ -10,46 +10,32 @@ use crate::{Result, segment::Cutter};
 /// Within a piece a term costs one look-up and one addition; only at its end are the counts put to their part.
 pub(super) struct Tally {
     pub(super) table: CountTable,
+    pub(super) terms: Terms,
     /// Counts of this piece, by number of the term.
     here: Vec<u32>,
     /// The terms of this piece.
     touched: Vec<u32>,
-    grams: Grams,
 }
 
 impl Tally {
     pub(super) fn new(counted: Counted) -> Self {
-        let grams = Grams::new(&counted);
         Self {
+            terms: Terms::new(&counted),
             table: CountTable::new(counted),
             here: Vec::new(),
             touched: Vec::new(),
-            grams,
         }
-    }
-
-    /// Terms do not go from one document into the next.
-    pub(super) fn begin_document(&mut self) {
-        self.grams.clear();
-    }
-
-    /// Goes through a text without counting, so that terms that begin in it are complete.
-    pub(super) fn warm_up(&mut self, text: &str, cutter: &Cutter) -> Result<()> {
-        if self.grams.size > 1 {
-            cutter.each(text, |unit| self.grams.push(unit))?;
-        }
-        Ok(())
     }
 
     /// Counts the terms of a text into a part; returns how many there were.
     pub(super) fn count(&mut self, text: &str, part: u8, cutter: &Cutter) -> Result<u64> {
         let Self {
             table,
+            terms,
             here,
             touched,
-            grams,
         } = self;
-        let mut add = |term: &str| {
+        terms.each(text, cutter, |term| {
             let number = table.vocabulary.number(term);
             if number as usize == here.len() {
                 here.push(0);
@@ -59,17 +45,7 @@ impl Tally {
                 touched.push(number);
             }
             *count += 1;
-        };
-        if grams.size == 1 {
-            cutter.each(text, add)?;
-        } else {
-            cutter.each(text, |unit| {
-                grams.push(unit);
-                if let Some(gram) = grams.last() {
-                    add(gram);
-                }
-            })?;
-        }
+        })?;
         let mut total = 0;
         for number in touched.drain(..) {
             let count = u64::from(std::mem::take(&mut here[number as usize]));
@@ -77,6 +53,50 @@ impl Tally {
             total += count;
         }
         Ok(total)
+    }
+}
+
+/// Cuts the pieces of documents into terms, one piece after the other.
+pub(crate) struct Terms {
+    grams: Grams,
+}
+
+impl Terms {
+    pub(crate) fn new(counted: &Counted) -> Self {
+        Self {
+            grams: Grams::new(counted),
+        }
+    }
+
+    /// Terms do not go from one document into the next.
+    pub(crate) fn begin_document(&mut self) {
+        self.grams.clear();
+    }
+
+    /// Goes through a text without giving its terms, so that those that begin in it are complete.
+    pub(crate) fn warm_up(&mut self, text: &str, cutter: &Cutter) -> Result<()> {
+        if self.grams.size > 1 {
+            cutter.each(text, |unit| self.grams.push(unit))?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every term that ends in a text.
+    pub(crate) fn each(
+        &mut self,
+        text: &str,
+        cutter: &Cutter,
+        mut each: impl FnMut(&str),
+    ) -> Result<()> {
+        if self.grams.size == 1 {
+            return cutter.each(text, each);
+        }
+        cutter.each(text, |unit| {
+            self.grams.push(unit);
+            if let Some(gram) = self.grams.last() {
+                each(gram);
+            }
+        })
     }
 }
 
