@@ -10,6 +10,7 @@ mod score;
 mod text;
 mod text_expected;
 mod text_fragments;
+mod text_sample;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -25,6 +26,10 @@ pub use text::{
 };
 pub use text_expected::{ExpectedDocument, TEXT_EXPECTED_SCHEMA, TextExpectation};
 pub use text_fragments::{FragmentKind, OwnSpread, TextFragment, TextFragments};
+pub use text_sample::{
+    Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
+    TEXT_SAMPLE_SCHEMA, TextSample,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -72,6 +72,24 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// A sample larger than its corpus.
+    #[error(
+        "the corpus has {documents} documents, fewer than the {asked} asked for: a .txt file is one document, a .jsonl file has one in each record"
+    )]
+    SmallCorpus {
+        /// What it has.
+        documents: u64,
+        /// What was asked for.
+        asked: u64,
+    },
+    /// A sample of nothing.
+    #[error(
+        "none of the {documents} documents could be taken: all overlap with the training text or have no words"
+    )]
+    NothingTaken {
+        /// What the corpus has.
+        documents: u64,
+    },
     /// The tokenizer failed.
     #[error("cannot tokenize: {0}")]
     Tokenizer(String),

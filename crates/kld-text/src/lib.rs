@@ -9,6 +9,7 @@ pub mod count;
 mod error;
 pub mod fragments;
 pub mod read;
+pub mod sample;
 pub mod segment;
 
 pub use error::{Error, Result};

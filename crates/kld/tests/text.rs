@@ -323,3 +323,62 @@ fn a_text_is_compared_with_what_a_model_expects() {
     );
     assert!(stderr.contains("cannot be used with"), "{stderr}");
 }
+
+#[test]
+fn a_sample_is_drawn_and_said_to_stand_for_the_corpus() {
+    let folder = days();
+    let arguments = "sample a.jsonl --number 12 --seed 3 --near 1 -o test.jsonl";
+    let table = printed(folder.path(), arguments);
+    for said in [
+        "taken (seed 3)",
+        "near-duplicates, left out",
+        "Zhang-Grabchak",
+        "a.jsonl:",
+    ] {
+        assert!(table.contains(said), "{said}\n{table}");
+    }
+    let sampled = fs::read_to_string(folder.path().join("test.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(sampled.lines().next().unwrap()).unwrap();
+    assert!(
+        first["source"].as_str().unwrap().starts_with("a.jsonl:"),
+        "{first}"
+    );
+    printed(
+        folder.path(),
+        &arguments.replace("test.jsonl", "again.jsonl"),
+    );
+    let again = fs::read_to_string(folder.path().join("again.jsonl")).unwrap();
+    assert_eq!(sampled, again);
+
+    fs::write(folder.path().join("train.txt"), "something else").unwrap();
+    let arguments = "sample a.jsonl --number 3 --stratify day --exclude train.txt -o c.jsonl";
+    let found = result(folder.path(), arguments);
+    assert_eq!(found["schema"], "kld.text-sample/1");
+    assert_eq!(found["settings"]["exclude"]["sources"][0], "train.txt");
+    let stderr = refused(
+        folder.path(),
+        &arguments.replace("train.txt", "b.jsonl --overlap-ngram 2"),
+    );
+    assert!(
+        stderr.contains("none of the 60 documents could be taken"),
+        "{stderr}"
+    );
+    for (arguments, said) in [
+        (
+            "sample a.jsonl -o x.jsonl",
+            "the corpus has 60 documents, fewer than the 1000 asked for",
+        ),
+        (
+            "sample - -o x.jsonl",
+            "standard input can be read only once",
+        ),
+        (
+            "sample a.jsonl -o x.txt",
+            "expected a name that ends in .jsonl",
+        ),
+        ("sample a.jsonl -o a.jsonl", "a.jsonl"),
+    ] {
+        let stderr = refused(folder.path(), arguments);
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}

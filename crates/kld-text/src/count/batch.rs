@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Bytes of text that one thread counts at a time.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 8 << 20;
 
 /// Records that one thread counts at a time, however short.
 const BATCH_PIECES: usize = 1 << 16;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    read::{ReadOptions, no_text},
+    read::{Piece, ReadOptions, no_text},
     segment::Cutter,
 };
 
@@ -94,12 +94,12 @@ pub fn count_texts<'a>(
     for (document, text) in texts.into_iter().enumerate() {
         tally.terms.begin_document();
         let terms = tally.count(text, of_document(document as u64), &options.cutter)?;
-        let header = &mut tally.table.header;
+        let header = tally.header();
         header.documents += 1;
         header.bytes += text.len() as u64;
         header.empty_documents += u64::from(terms == 0);
     }
-    Ok(tally.table)
+    Ok(tally.finish())
 }
 
 struct CountedBatch {
@@ -117,26 +117,57 @@ impl CountedBatch {
                 .warm_up(&context.read(&options.read)?.text, &options.cutter)?;
         }
         let documents = batch.pieces.last().map_or(0, |piece| piece.document + 1);
-        for piece in batch.pieces {
-            let part = if piece.document == 0 {
-                of_block(piece.number)
-            } else {
-                of_document(piece.document)
-            };
-            let is_whole = piece.number == 0 && piece.origin.last;
-            if piece.number == 0 {
+        for read in in_order_of_parts(batch.pieces, &options.read)? {
+            if read.number == 0 {
                 tally.terms.begin_document();
             }
-            let read = piece.read(&options.read)?;
-            let terms = tally.count(&read.text, part, &options.cutter)?;
-            let header = &mut tally.table.header;
+            let terms = tally.count(&read.text, read.part, &options.cutter)?;
+            let header = tally.header();
             header.bytes += read.text.len() as u64;
             header.replaced += read.replaced;
-            header.empty_documents += u64::from(is_whole && terms == 0);
+            header.empty_documents += u64::from(read.is_whole && terms == 0);
         }
         Ok(Self {
-            table: tally.table,
+            table: tally.finish(),
             documents,
         })
     }
+}
+
+/// The text of a piece, and where it belongs.
+struct Read {
+    part: u8,
+    number: u64,
+    is_whole: bool,
+    text: String,
+    replaced: u64,
+}
+
+/// Reads pieces, and puts those of one part together, as changing the part costs time. What goes on with a document, and the blocks of the first
+/// one, stay at the head, so that every document keeps its order.
+fn in_order_of_parts(pieces: Vec<Piece>, options: &ReadOptions) -> Result<Vec<Read>> {
+    let begins = |piece: &Piece| piece.document > 0 && piece.number == 0;
+    let head = pieces.iter().position(begins).unwrap_or(pieces.len());
+    let mut all = pieces
+        .into_iter()
+        .map(|piece| read(piece, options))
+        .collect::<Result<Vec<_>>>()?;
+    all[head..].sort_by_key(|read| read.part);
+    Ok(all)
+}
+
+fn read(piece: Piece, options: &ReadOptions) -> Result<Read> {
+    let part = match piece.document {
+        0 => of_block(piece.number),
+        document => of_document(document),
+    };
+    let (number, last) = (piece.number, piece.origin.last);
+    let document = piece.read(options)?;
+    Ok(Read {
+        part,
+        number,
+        is_whole: number == 0 && last,
+        text: document.text,
+        replaced: document.replaced,
+    })
 }

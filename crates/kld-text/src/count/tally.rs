@@ -2,18 +2,19 @@
 
 use kld_core::result::Counted;
 
-use super::table::CountTable;
+use super::table::{CountTable, Header};
 use crate::{Result, segment::Cutter};
 
 /// A table in the making.
 ///
-/// Within a piece a term costs one look-up and one addition; only at its end are the counts put to their part.
+/// Within a part a term costs one look-up and one addition; only at its end are the counts put to it.
 pub(super) struct Tally {
-    pub(super) table: CountTable,
+    table: CountTable,
     pub(super) terms: Terms,
-    /// Counts of this piece, by number of the term.
+    part: u8,
+    /// Counts of this part, by number of the term.
     here: Vec<u32>,
-    /// The terms of this piece.
+    /// The terms of this part.
     touched: Vec<u32>,
 }
 
@@ -22,6 +23,7 @@ impl Tally {
         Self {
             terms: Terms::new(&counted),
             table: CountTable::new(counted),
+            part: 0,
             here: Vec::new(),
             touched: Vec::new(),
         }
@@ -29,12 +31,18 @@ impl Tally {
 
     /// Counts the terms of a text into a part; returns how many there were.
     pub(super) fn count(&mut self, text: &str, part: u8, cutter: &Cutter) -> Result<u64> {
+        if part != self.part {
+            self.end_part();
+            self.part = part;
+        }
         let Self {
             table,
             terms,
             here,
             touched,
+            ..
         } = self;
+        let mut total = 0;
         terms.each(text, cutter, |term| {
             let number = table.vocabulary.number(term);
             if number as usize == here.len() {
@@ -45,14 +53,28 @@ impl Tally {
                 touched.push(number);
             }
             *count += 1;
+            total += 1;
         })?;
-        let mut total = 0;
-        for number in touched.drain(..) {
-            let count = u64::from(std::mem::take(&mut here[number as usize]));
-            table.at(number as usize).add(part, count);
-            total += count;
-        }
         Ok(total)
+    }
+
+    fn end_part(&mut self) {
+        for number in self.touched.drain(..) {
+            let count = std::mem::take(&mut self.here[number as usize]);
+            self.table
+                .at(number as usize)
+                .add(self.part, u64::from(count));
+        }
+    }
+
+    pub(super) fn header(&mut self) -> &mut Header {
+        &mut self.table.header
+    }
+
+    /// The table of all that was counted.
+    pub(super) fn finish(mut self) -> CountTable {
+        self.end_part();
+        self.table
     }
 }
 
