@@ -13,6 +13,7 @@ pub mod distribution;
 mod error;
 pub mod estimate;
 pub mod gate;
+pub mod histogram;
 pub mod number;
 pub mod observer;
 pub mod plan;

@@ -248,7 +248,8 @@ pub(crate) fn protocol(p: &ProtocolRecord) -> String {
     )
 }
 
-fn file_name(name: &str) -> &str {
+/// The last part of a path.
+pub(crate) fn file_name(name: &str) -> &str {
     name.rsplit('/')
         .find(|part| !part.is_empty())
         .unwrap_or(name)

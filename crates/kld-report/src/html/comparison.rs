@@ -1,0 +1,81 @@
+//! The page of a comparison.
+
+mod candidate;
+mod overview;
+
+use std::io::{self, Write};
+
+use kld_core::result::Comparison;
+use maud::{Markup, html};
+
+use super::{Page, section, tabs};
+use crate::{
+    Exporter,
+    compare::{file_name, model, protocol},
+    format::shortened,
+};
+
+/// One self-contained HTML page: works offline, in light and dark, by keyboard and on paper.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Html;
+
+impl Exporter<Comparison> for Html {
+    fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+        let names = short_names(result);
+        Page {
+            title: &title(result, &names),
+            lead: lead(result),
+            body: body(result, &names),
+            style: "",
+            scripts: &[],
+            version: &result.run.version,
+        }
+        .write(out)
+    }
+}
+
+fn title(result: &Comparison, names: &[String]) -> String {
+    let reference = file_name(&result.reference.name);
+    match names {
+        [only] => format!("{only} against {reference}"),
+        several => format!("{} candidates against {reference}", several.len()),
+    }
+}
+
+fn lead(result: &Comparison) -> Markup {
+    let run = &result.run;
+    html! {
+        dl {
+            dt { "reference P" } dd { (model(&result.reference)) }
+            dt { "text" } dd { (protocol(&result.protocol)) }
+            dt { "measured" }
+            dd { "kld " (run.version) ", kernels " (run.isa) ", metrics version " (run.metrics) ", tokens sha256 " (&result.protocol.token_stream_sha256[..12.min(result.protocol.token_stream_sha256.len())]) }
+        }
+        @if !run.complete {
+            p.warning role="note" {
+                strong { "Stopped early: " }
+                "the numbers cover " (run.windows_done) " of " (result.protocol.windows) " windows."
+            }
+        }
+    }
+}
+
+fn body(result: &Comparison, names: &[String]) -> Markup {
+    let panels: Vec<Markup> = result.candidates.iter().map(candidate::panel).collect();
+    html! {
+        @if result.candidates.len() > 1 {
+            (section("Candidates", "Mean KL(P‖Q) with its 95 % interval: lower is closer to the reference.", &overview::overview(result, names)))
+        }
+        (tabs("Candidate", names, &panels))
+    }
+}
+
+/// The last part of every candidate's path, shortened to fit a tab.
+fn short_names(result: &Comparison) -> Vec<String> {
+    let short = |name: &str| shortened(file_name(name), 48);
+    result
+        .candidates
+        .iter()
+        .map(|c| short(&c.model.name))
+        .collect()
+}
