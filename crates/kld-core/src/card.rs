@@ -33,3 +33,15 @@ pub struct ModelCard {
     /// The longest window the model was made for, in tokens.
     pub context_length: usize,
 }
+
+impl ModelCard {
+    /// Bits on disk per parameter: 8 · bytes / parameters, headers and tokenizer included; NaN without parameters.
+    #[must_use]
+    pub fn bits_per_weight(&self) -> f64 {
+        if self.parameters == 0 {
+            f64::NAN
+        } else {
+            8.0 * self.bytes as f64 / self.parameters as f64
+        }
+    }
+}

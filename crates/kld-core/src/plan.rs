@@ -5,10 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelCard, result::ProtocolRecord, transcript::Transcript};
+use crate::{
+    ModelCard, Summary, result::ProtocolRecord, sequential::StopRule, transcript::Transcript,
+};
 
 /// The plan of a comparison.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The reference P.
     pub reference: ModelCard,
@@ -20,6 +22,18 @@ pub struct Plan {
     pub transcript: Transcript,
     /// The windows in the order in which they are visited; each number once.
     pub order: Vec<u32>,
+    /// Where to stop before the last window.
+    #[serde(default)]
+    pub stop: Option<StopRule>,
     /// What the user should know of how the text was prepared.
     pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// May the run stop here? To be asked after each window *in the order of the plan*, with the summaries of exactly the windows up to it:
+    /// then a run stops at the same window however it was threaded, dealt out or resumed.
+    #[must_use]
+    pub fn is_enough(&self, summaries: &[Summary]) -> bool {
+        self.stop.is_some_and(|rule| rule.is_met_by(summaries))
+    }
 }

@@ -213,6 +213,12 @@ impl Summary {
         self.windows.iter().map(|(index, window)| (*index, window))
     }
 
+    /// The sums of one window, where it was scored.
+    #[must_use]
+    pub fn window(&self, index: u32) -> Option<&WindowSums> {
+        self.windows.get(&index)
+    }
+
     /// The rows with the largest KL, largest first; equals in the order of the text.
     #[must_use]
     pub fn worst(&self) -> &[TokenRow] {

@@ -11,10 +11,12 @@ use kld_core::{
     observer::Progress,
     result::{Comparison, METRICS_VERSION, RunRecord},
     row::TOP_K,
+    sequential::StopRule,
     summary::Quantity,
 };
 use kld_kernels::{Kernel, PairOptions};
 use kld_models::LogitSource;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use crate::{
     Result,
@@ -75,6 +77,9 @@ pub trait Sink {
     /// Takes the rows of the next window.
     fn take(&mut self, rows: WindowRows);
 
+    /// The summaries of the rows taken so far, one per candidate.
+    fn summaries(&self) -> &[Summary];
+
     /// The estimate so far, for people; see [`Progress::estimate`].
     fn estimate(&self) -> String;
 }
@@ -102,6 +107,7 @@ impl<'a> Job<'a> {
             protocol: prepared.windows.record(cut),
             transcript: prepared.transcript(reference.tokenizer()),
             order: (0..prepared.windows.windows.len() as u32).collect(),
+            stop: None,
             warnings: prepared.warnings(),
         };
         Ok(Self {
@@ -112,8 +118,17 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Measures the windows in the plan's order and hands their rows on in that order. Ends early where `observer` asks for it;
-    /// the record then says so.
+    /// Visits the windows in a random order, and only until the rule is met.
+    #[must_use]
+    pub fn until(mut self, rule: StopRule) -> Self {
+        let order = &mut self.plan.order;
+        order.shuffle(&mut StdRng::seed_from_u64(rule.seed));
+        self.plan.stop = Some(rule);
+        self
+    }
+
+    /// Measures the windows in the plan's order and hands their rows on in that order, until the plan says that it is enough. Ends
+    /// early where `observer` asks for it; the record then says so.
     ///
     /// # Errors
     ///
@@ -128,9 +143,16 @@ impl<'a> Job<'a> {
         let mut pace = Pace::default();
         let total = self.plan.order.len();
         let rows = |visit: usize| self.window_rows(self.plan.order[visit], work.kernel);
-        let done = deal(total, work.threads, rows, |visit, rows| {
+        let (mut done, mut enough) = (0, false);
+        deal(total, work.threads, rows, |visit, rows| {
+            // Other threads had begun windows beyond the one that was enough.
+            if enough {
+                return false;
+            }
             sink.take(rows);
-            if pace.is_due() || visit + 1 == total {
+            done = visit + 1;
+            enough = self.plan.is_enough(sink.summaries());
+            if enough || pace.is_due() || visit + 1 == total {
                 observer.progress(&Progress {
                     stage: "windows",
                     done: visit + 1,
@@ -138,9 +160,11 @@ impl<'a> Job<'a> {
                     estimate: sink.estimate(),
                 });
             }
-            !observer.interrupted()
+            !enough && !observer.interrupted()
         })?;
-        Ok(run_record(work, started, done, total))
+        let mut run = run_record(work, started, done, total);
+        run.complete |= enough;
+        Ok(run)
     }
 
     /// All scored rows of one window.
@@ -178,6 +202,10 @@ impl Summaries {
 impl Sink for Summaries {
     fn take(&mut self, rows: WindowRows) {
         self.add(&rows);
+    }
+
+    fn summaries(&self) -> &[Summary] {
+        &self.0
     }
 
     fn estimate(&self) -> String {

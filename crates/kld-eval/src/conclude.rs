@@ -2,7 +2,9 @@
 
 use kld_core::{
     ModelCard, Plan, Summary, TokenRow,
+    ranking::rank,
     result::{Candidate, Comparison, Position, RunRecord, WorstToken},
+    sequential::Sequential,
 };
 
 use crate::warning;
@@ -17,11 +19,15 @@ pub fn conclude(plan: &Plan, summaries: &[Summary], run: RunRecord) -> Compariso
         result.warnings = warnings(&result, plan);
         result
     };
+    let candidates: Vec<Candidate> = plan.candidates.iter().zip(summaries).map(of).collect();
     Comparison {
         schema: Comparison::SCHEMA.to_owned(),
         reference: plan.reference.clone(),
         protocol: plan.protocol.clone(),
-        candidates: plan.candidates.iter().zip(summaries).map(of).collect(),
+        ranking: rank(&candidates, summaries),
+        pick: None,
+        sequential: Sequential::new(plan, summaries),
+        candidates,
         run,
     }
 }

@@ -33,8 +33,14 @@ impl Exporter<Comparison> for Terminal {
                 result.run.windows_done, result.protocol.windows
             )?;
         }
-        if result.candidates.len() > 1 {
-            write!(out, "\n{}", self.overview(&result.candidates))?;
+        for part in [
+            self.sequential(result),
+            self.ranking(result),
+            self.pick(result),
+        ] {
+            if !part.is_empty() {
+                write!(out, "\n{part}")?;
+            }
         }
         for candidate in &result.candidates {
             write!(out, "\n{}", self.candidate(candidate))?;
@@ -44,30 +50,6 @@ impl Exporter<Comparison> for Terminal {
 }
 
 impl Terminal {
-    /// All candidates at a glance.
-    fn overview(self, candidates: &[Candidate]) -> String {
-        let head = [
-            "candidate",
-            "size",
-            &format!("KL(P‖Q) {}", self.unit.name()),
-            "99 %",
-            "top-1 agreement",
-            "ppl ratio",
-        ];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(candidates.iter().map(|c| {
-            vec![
-                shortened(file_name(&c.model.name), 40),
-                bytes(c.model.bytes),
-                plus_minus(&self.scaled(&c.kl.mean)),
-                significant(c.kl.p99 * self.unit.per_nat()),
-                percent(&c.top1_agreement),
-                plus_minus(&c.perplexity.ratio),
-            ]
-        }));
-        layout("", &rows)
-    }
-
     fn candidate(self, c: &Candidate) -> String {
         let mut text = format!("candidate  {}\n", model(&c.model));
         let delta = |e: &Estimate| significant(100.0 * e.value);
@@ -205,7 +187,7 @@ impl Terminal {
         text
     }
 
-    fn scaled(self, estimate: &Estimate) -> Estimate {
+    pub(crate) fn scaled(self, estimate: &Estimate) -> Estimate {
         let unit = self.unit.per_nat();
         estimate.map(|v| v * unit, unit)
     }

@@ -8,7 +8,9 @@ mod dist;
 pub mod format;
 mod html;
 mod info;
+mod ranking;
 mod score;
+mod sequential;
 mod table;
 
 use std::io::{self, Write};

@@ -37,7 +37,7 @@ pub(crate) struct TextArgs {
     pub(crate) max_windows: Option<usize>,
 
     /// Choose the windows of --max-windows at random; the same seed chooses the same windows
-    #[arg(long, value_name = "N", requires = "max_windows")]
+    #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }
 
@@ -48,6 +48,19 @@ impl TextArgs {
 
     /// How the text is cut; `usual` is what the verb scores unless told otherwise.
     pub(crate) fn cut(&self, scored: Option<ScoredName>, usual: ScoredName) -> anyhow::Result<Cut> {
+        ensure!(
+            self.seed.is_none() || self.max_windows.is_some(),
+            "--seed chooses among windows: say of how many with --max-windows"
+        );
+        self.seeded_cut(scored, usual)
+    }
+
+    /// The same where a seed has a use without `--max-windows`.
+    pub(crate) fn seeded_cut(
+        &self,
+        scored: Option<ScoredName>,
+        usual: ScoredName,
+    ) -> anyhow::Result<Cut> {
         let (protocol, usual) = match self.protocol {
             ProtocolName::Kld => (Protocol::Kld, usual),
             ProtocolName::LlamaCpp => (Protocol::LlamaCpp, ScoredName::SecondHalf),

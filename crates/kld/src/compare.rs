@@ -3,13 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kld_core::{gate::Gate, result::Comparison};
-use kld_eval::compare::compare;
+use kld_core::{
+    gate::Gate,
+    pick::{Pick, Wanted},
+    result::Comparison,
+    sequential::{StopRule, Until},
+};
+use kld_eval::{
+    Cut,
+    compare::{Job, Summaries},
+    conclude::conclude,
+};
 use kld_models::LogitSource;
 use kld_report::{Csv, Json, Terminal as Table, Unit};
 
 use crate::{
-    args::{ScoredName, TextArgs, WorkArgs, refuse_overwriting},
+    args::{ScoredName, Size, TextArgs, WorkArgs, refuse_overwriting},
     exit::Outcome,
     models::Opener,
     output::Output,
@@ -39,6 +48,11 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_enum, help_heading = "Text")]
     score: Option<ScoredName>,
 
+    /// Visit the windows in a random order (that of --seed) and stop when every candidate's mean KL is known to within 2% of it, or to
+    /// within so many nats, e.g. 0.001: by an interval that holds at every look
+    #[arg(long, value_name = "N%|NATS", help_heading = "Text")]
+    until: Option<Until>,
+
     #[command(flatten)]
     work: WorkArgs,
 
@@ -46,6 +60,11 @@ pub(crate) struct CompareArgs {
     /// token differs)
     #[arg(long, value_name = "METRIC=LIMIT,…", help_heading = "Output")]
     fail_above: Option<Gate>,
+
+    /// Name the candidate to ship, and exit with 1 where none passes: max-kl=0.02 (the smallest whose mean KL, in nats, is at most
+    /// that) or max-size=90MB (the closest of at most that size)
+    #[arg(long, value_name = "max-kl=NATS|max-size=SIZE", value_parser = wanted, help_heading = "Output")]
+    pick: Option<Wanted>,
 
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
@@ -66,9 +85,25 @@ Examples:
   kld compare org/base org/base-finetuned --text eval.jsonl --field prompt --max-windows 64 --seed 1
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
+  kld compare p.gguf q8_0.gguf q5_1.gguf q4_0.gguf --text wiki.txt --pick max-kl=0.02   # the smallest that is close enough
+  kld compare p.gguf q.gguf --text wiki.txt --until 2%                 # no more windows than it takes
 
-Exit codes: 0 fine · 1 a gate was exceeded · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
+Exit codes: 0 fine · 1 a gate was exceeded, or nothing to pick · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
             a second Ctrl-C ends at once with 130)";
+
+impl CompareArgs {
+    fn cut(&self) -> anyhow::Result<Cut> {
+        match self.until {
+            Some(_) => self.text.seeded_cut(self.score, ScoredName::SecondHalf),
+            None => self.text.cut(self.score, ScoredName::SecondHalf),
+        }
+    }
+
+    fn stop_rule(&self) -> Option<StopRule> {
+        let seed = self.text.seed.unwrap_or_default();
+        self.until.map(|until| StopRule { until, seed })
+    }
+}
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let models = std::iter::once(&args.reference)
@@ -93,16 +128,19 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let candidates: Vec<&dyn LogitSource> =
         candidates.iter().map(|c| c as &dyn LogitSource).collect();
 
-    let cut = args.text.cut(args.score, ScoredName::SecondHalf)?;
-    let compared = compare(&reference, &candidates, &fragments, &cut, work, &observer);
+    let cut = args.cut()?;
+    let job = Job::new(&reference, &candidates, &fragments, &cut)?;
+    let job = match args.stop_rule() {
+        Some(rule) => job.until(rule),
+        None => job,
+    };
+    let mut summaries = Summaries::new(&job.plan);
+    let measured = job.measure(work, &observer, &mut summaries);
     observer.finish();
-    let mut result = compared?;
+    let mut result = conclude(&job.plan, &summaries.0, measured?);
     judge(&mut result, args.fail_above.as_ref());
-    let warnings = result
-        .candidates
-        .iter()
-        .flat_map(|c| c.warnings.clone())
-        .collect();
+    result.pick = args.pick.map(|wanted| pick(wanted, &result));
+    let warnings = warnings(&result);
 
     let unit = if args.bits { Unit::Bits } else { Unit::Nats };
     let stdout_is_taken = [&json, &csv].into_iter().flatten().any(Output::is_stdout);
@@ -120,6 +158,41 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     Ok(outcome(&result))
 }
 
+/// What is told on stderr where the table goes nowhere.
+fn warnings(result: &Comparison) -> Vec<String> {
+    let of_candidates = result.candidates.iter().flat_map(|c| c.warnings.clone());
+    let nothing_picked = result.pick.as_ref().is_some_and(|p| p.candidate.is_none());
+    of_candidates
+        .chain(nothing_picked.then(|| "no candidate is what --pick asks for".to_owned()))
+        .collect()
+}
+
+/// Reads `max-kl=0.02` or `max-size=90MB`.
+fn wanted(text: &str) -> Result<Wanted, String> {
+    let expected = || format!("expected max-kl=NATS or max-size=SIZE, found {text:?}");
+    let (name, limit) = text.split_once('=').ok_or_else(expected)?;
+    match name.trim() {
+        "max-kl" => match limit.trim().parse() {
+            Ok(nats) if f64::is_finite(nats) && nats >= 0.0 => Ok(Wanted::MaxKl(nats)),
+            _ => Err(format!(
+                "expected nats ≥ 0 such as max-kl=0.02, found {text:?}"
+            )),
+        },
+        "max-size" => Ok(Wanted::MaxSize(limit.trim().parse::<Size>()?.0)),
+        _ => Err(expected()),
+    }
+}
+
+fn pick(wanted: Wanted, result: &Comparison) -> Pick {
+    let complete = result.run.complete;
+    Pick::new(
+        wanted,
+        &result.candidates,
+        result.ranking.as_ref(),
+        complete,
+    )
+}
+
 fn judge(result: &mut Comparison, gate: Option<&Gate>) {
     for candidate in &mut result.candidates {
         candidate.verdict = gate.map(|gate| gate.judge(candidate, result.run.complete));
@@ -132,7 +205,8 @@ fn outcome(result: &Comparison) -> Outcome {
         .candidates
         .iter()
         .filter_map(|c| c.verdict.as_ref())
-        .any(|verdict| !verdict.passed);
+        .any(|verdict| !verdict.passed)
+        || result.pick.as_ref().is_some_and(|p| p.candidate.is_none());
     let unmeasured = result.candidates.iter().any(|c| c.positions == 0);
     match () {
         () if !result.run.complete => Outcome::Interrupted,

@@ -8,7 +8,10 @@ use crate::{
     estimate::{ClusterUnit, Estimate},
     gate::Verdict,
     histogram::Histogram,
+    pick::Pick,
     quantile::Quantiles,
+    ranking::Ranking,
+    sequential::Sequential,
     summary::{CONFIDENCE_EDGES, Quantity, Summary, Sums, WindowSums, position_range},
 };
 
@@ -23,6 +26,15 @@ pub struct Comparison {
     pub protocol: ProtocolRecord,
     /// One entry per candidate Q, in the order given.
     pub candidates: Vec<Candidate>,
+    /// Which of several candidates is really better; `None` for one.
+    #[serde(default)]
+    pub ranking: Option<Ranking>,
+    /// The candidate picked, where one was asked for.
+    #[serde(default)]
+    pub pick: Option<Pick>,
+    /// How the run stopped, where it was to go on until the mean is known well enough.
+    #[serde(default)]
+    pub sequential: Option<Sequential>,
     /// How the run went.
     pub run: RunRecord,
 }
