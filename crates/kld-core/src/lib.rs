@@ -7,11 +7,13 @@
 
 pub mod card;
 pub mod count;
+pub mod detailed;
 pub mod digits;
 pub mod dist;
 pub mod distribution;
 mod error;
 pub mod estimate;
+pub mod excerpt;
 pub mod gate;
 pub mod histogram;
 pub mod number;
@@ -29,6 +31,7 @@ pub mod summary;
 pub mod transcript;
 
 pub use card::ModelCard;
+pub use detailed::Detailed;
 pub use error::{Error, Result};
 pub use observer::Observer;
 pub use plan::Plan;

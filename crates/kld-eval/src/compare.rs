@@ -221,6 +221,53 @@ impl Sink for Summaries {
     }
 }
 
+/// What is kept of the rows of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Their summaries.
+    Summaries,
+    /// The rows too, for reports that go down to single tokens: some 300 bytes a position and candidate.
+    Rows,
+}
+
+/// Summaries, and the rows themselves where they are wanted.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    keep: Keep,
+    summaries: Summaries,
+    /// The rows of the windows taken, in the order of the plan.
+    pub rows: Vec<WindowRows>,
+}
+
+impl Kept {
+    /// Nothing yet, for the candidates of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan, keep: Keep) -> Self {
+        Self {
+            keep,
+            summaries: Summaries::new(plan),
+            rows: Vec::new(),
+        }
+    }
+}
+
+impl Sink for Kept {
+    fn take(&mut self, rows: WindowRows) {
+        self.summaries.add(&rows);
+        if self.keep == Keep::Rows {
+            self.rows.push(rows);
+        }
+    }
+
+    fn summaries(&self) -> &[Summary] {
+        self.summaries.summaries()
+    }
+
+    fn estimate(&self) -> String {
+        self.summaries.estimate()
+    }
+}
+
 /// How the run went, for the result.
 pub(crate) fn run_record(
     work: Work,

@@ -8,6 +8,7 @@ mod info;
 mod models;
 mod output;
 mod progress;
+mod report_args;
 mod score;
 
 use std::process::ExitCode;

@@ -2,10 +2,11 @@
 
 mod candidate;
 mod overview;
+mod text;
 
 use std::io::{self, Write};
 
-use kld_core::result::Comparison;
+use kld_core::{Detailed, result::Comparison};
 use maud::{Markup, html};
 
 use super::{Page, section, tabs};
@@ -21,17 +22,28 @@ pub struct Html;
 
 impl Exporter<Comparison> for Html {
     fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-        let names = short_names(result);
-        Page {
-            title: &title(result, &names),
-            lead: lead(result),
-            body: body(result, &names),
-            style: "",
-            scripts: &[],
-            version: &result.run.version,
-        }
-        .write(out)
+        write(result, &html! {}, out)
     }
+}
+
+/// With the text, token by token.
+impl Exporter<Detailed<'_>> for Html {
+    fn export(&self, result: &Detailed, out: &mut dyn Write) -> io::Result<()> {
+        write(result.comparison, &text::text(result)?, out)
+    }
+}
+
+fn write(result: &Comparison, text: &Markup, out: &mut dyn Write) -> io::Result<()> {
+    let names = short_names(result);
+    Page {
+        title: &title(result, &names),
+        lead: lead(result),
+        body: html! { (body(result, &names)) (text) },
+        style: text::STYLE,
+        scripts: &[text::SCRIPT],
+        version: &result.run.version,
+    }
+    .write(out)
 }
 
 fn title(result: &Comparison, names: &[String]) -> String {
