@@ -210,11 +210,11 @@ impl Chart {
                 title { (title) }
                 @if let Some((low, high)) = interval {
                     @let (foot, top) = (self.y(low), self.y(high));
-                    line.error x1=(cx) x2=(cx) y1=(foot) y2=(top);
-                    line.error x1=(cx - 4.0) x2=(cx + 4.0) y1=(foot) y2=(foot);
-                    line.error x1=(cx - 4.0) x2=(cx + 4.0) y1=(top) y2=(top);
+                    line.error x1=(cx) x2=(cx) y1=(foot) y2=(top) {}
+                    line.error x1=(cx - 4.0) x2=(cx + 4.0) y1=(foot) y2=(foot) {}
+                    line.error x1=(cx - 4.0) x2=(cx + 4.0) y1=(top) y2=(top) {}
                 }
-                circle.dot.other[look == Look::Hollow] cx=(cx) cy=(cy) r="5";
+                circle.dot.other[look == Look::Hollow] cx=(cx) cy=(cy) r="5" {}
             }
         });
     }
@@ -238,7 +238,7 @@ impl Chart {
         let point = |(x, y)| format!("{},{}", self.x(x), self.y(y));
         let points: Vec<String> = places.into_iter().map(point).collect();
         self.marks
-            .push(html! { polyline.path points=(points.join(" ")); });
+            .push(html! { polyline.path points=(points.join(" ")) {} });
     }
 
     /// The chart as a figure.
@@ -249,13 +249,13 @@ impl Chart {
                 svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.label) {
                     @for (value, text) in self.y.ticks() {
                         @let y = self.y(value);
-                        line.grid x1=(LEFT) x2=(right) y1=(y) y2=(y);
+                        line.grid x1=(LEFT) x2=(right) y1=(y) y2=(y) {}
                         text x=(LEFT - 7.0) y=(y + 4.0) text-anchor="end" { (text) }
                     }
                     @for (value, text) in self.x.ticks() {
                         text x=(self.x(value)) y=(foot + 17.0) text-anchor="middle" { (text) }
                     }
-                    line.axis x1=(LEFT) x2=(right) y1=(foot) y2=(foot);
+                    line.axis x1=(LEFT) x2=(right) y1=(foot) y2=(foot) {}
                     text x=((LEFT + right) / 2.0) y=(HEIGHT - 8.0) text-anchor="middle" { (self.x.title) }
                     text x="0" y="10" { (self.y.title) }
                     @for mark in &self.marks { (mark) }

@@ -75,8 +75,9 @@ fn lead(result: &Comparison) -> Markup {
 fn body(result: &Comparison, names: &[String]) -> Markup {
     let panels: Vec<Markup> = result.candidates.iter().map(candidate::panel).collect();
     html! {
-        @if result.candidates.len() > 1 {
-            (section("Candidates", "Mean KL(P‖Q) with its 95 % interval: lower is closer to the reference.", &overview::overview(result, names)))
+        @if let Some(pick) = &result.pick { (overview::pick(pick, names)) }
+        @if let Some(ranking) = &result.ranking {
+            (section("Candidates", "Best first. Mean KL(P‖Q) with its standard error; in the chart with its 95 % interval: lower is closer to the reference.", &overview::overview(result, ranking, names)))
         }
         (tabs("Candidate", names, &panels))
     }

@@ -12,17 +12,21 @@ use super::super::{
     section, table,
 };
 use crate::{
-    compare::model,
+    compare::{file_name, model},
     format::{bytes, count, digits, percent, plus_minus, share, significant},
 };
 
-/// Fragments and worst tokens shown; the JSON has them all.
-const SHOWN: usize = 40;
+/// Fragments shown; the JSON has them all.
+const FRAGMENTS: usize = 40;
+
+/// Worst tokens shown; the JSON has some more.
+const WORST: usize = 12;
 
 /// All of one candidate.
 pub(super) fn panel(c: &Candidate) -> Markup {
     html! {
-        h2 { (model(&c.model)) }
+        h2 { (file_name(&c.model.name)) }
+        p.how { (model(&c.model)) }
         div.tiles { (tiles(c)) }
         @for warning in &c.warnings { p.warning role="note" { strong { "Warning: " } (warning) } }
         @if let Some(verdict) = &c.verdict { (gate(verdict)) }
@@ -77,7 +81,12 @@ fn verdict_tile(verdict: &Verdict) -> Markup {
 
 /// A tile whose value can also be read by a machine, in full precision.
 fn estimate(name: &str, estimate: &Estimate, text: String, note: &str) -> Markup {
-    tile(name, html! { data value=(estimate.value) { (text) } }, note)
+    let (value, error) = text.split_once(" ± ").unwrap_or((&text, ""));
+    let value = html! {
+        data value=(estimate.value) { (value) }
+        @if !error.is_empty() { " " span.error { "± " (error) } }
+    };
+    tile(name, value, note)
 }
 
 fn figure(name: &str, value: f64, note: &str) -> Markup {
@@ -187,7 +196,7 @@ fn percentiles(divergences: [&Divergence; 3]) -> Vec<Vec<Markup>> {
         row
     };
     vec![
-        row("mean", &|d| plus_minus(&d.mean)),
+        row("mean", &|d| significant(d.mean.value)),
         row("median", &|d| significant(d.median)),
         row("90 %", &|d| significant(d.p90)),
         row("95 %", &|d| significant(d.p95)),
@@ -252,7 +261,7 @@ fn fragments(fragments: &[FragmentComparison]) -> Markup {
     ];
     let rows: Vec<Vec<Markup>> = fragments
         .iter()
-        .take(SHOWN)
+        .take(FRAGMENTS)
         .map(|f| {
             vec![
                 html! { (f.name) },
@@ -267,8 +276,8 @@ fn fragments(fragments: &[FragmentComparison]) -> Markup {
         .collect();
     html! {
         (table(&head, &rows))
-        @if fragments.len() > SHOWN {
-            p.how { "… and " (count((fragments.len() - SHOWN) as u64)) " more with less; the JSON has them all." }
+        @if fragments.len() > FRAGMENTS {
+            p.how { "… and " (count((fragments.len() - FRAGMENTS) as u64)) " more with less; the JSON has them all." }
         }
     }
 }
@@ -285,7 +294,7 @@ fn worst(tokens: &[WorstToken]) -> Markup {
     let likely = |token: &str, prob: f64| html! { code { (token) } " " (share(prob)) };
     let rows: Vec<Vec<Markup>> = tokens
         .iter()
-        .take(SHOWN)
+        .take(WORST)
         .map(|w| {
             vec![
                 html! { span.context { (w.context) } " → " code { (w.observed) } },

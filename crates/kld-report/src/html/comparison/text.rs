@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::pack::{Packed, Vocabulary};
 use super::super::{data::data, section};
-use crate::format::{count, significant};
+use crate::format::count;
 
 /// What makes the tokens visible.
 pub(super) const SCRIPT: &str = include_str!("text.js");
@@ -140,7 +140,7 @@ fn legend(edges: &[f64]) -> Markup {
     html! {
         div.legend {
             span { "KL in nats:" }
-            span.key { "< " (significant(edges[0])) }
+            span.key { "< " (edges[0]) }
             @for (index, edge) in edges.iter().enumerate() {
                 span.key.{ "k" (index + 1) } { "≥ " (edge) }
             }

@@ -14,7 +14,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use kld_core::{
-    RowOutcome, Transcript,
+    Transcript,
     excerpt::{Excerpt, Stretch},
     row::{Likely, TokenRow},
 };
