@@ -188,9 +188,9 @@ fn pairing_finds_what_the_two_errors_would_hide() {
 
 #[test]
 fn candidates_that_do_not_differ_are_seldom_told_apart() {
+    const ROUNDS: usize = 400;
     // Five equally good ones, ten pairs: uncorrected, some pair would differ in a third of all comparisons.
     let mut rng = StdRng::seed_from_u64(2);
-    const ROUNDS: usize = 400;
     let alarms = (0..ROUNDS).filter(|_| {
         let levels = levels(&mut rng, 30);
         let five: Vec<_> = (0..5).map(|i| (i, noisy(&mut rng, &levels, 1.0))).collect();
@@ -257,6 +257,7 @@ fn what_is_not_finite_is_ranked_last_and_its_windows_leave_the_pair() {
 
 #[test]
 fn the_front_is_what_nothing_beats_in_size_and_divergence() {
+    use Front::{Off, On, Unproven};
     let around = |kl: f64| vec![kl, kl * 1.01, kl * 0.99, kl * 1.02, kl];
     let (_, ranking) = all(&[
         (100, around(0.001)),
@@ -268,7 +269,6 @@ fn the_front_is_what_nothing_beats_in_size_and_divergence() {
     ]);
     let fronts: Vec<_> = ranking.ranked.iter().map(|r| r.front).collect();
     assert_eq!(order(&ranking), [0, 1, 2, 3, 4, 5]);
-    use Front::{Off, On, Unproven};
     assert_eq!(fronts, [On, On, Off, Unproven, On, Off]);
     assert_eq!(groups(&ranking), ["a", "b", "c", "d", "d", "e"]);
     assert_eq!(ranking.ranked[0].bits_per_weight, 0.8);

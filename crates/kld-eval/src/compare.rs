@@ -4,6 +4,8 @@
 //! scored rows in slices of [`HEAD_SLICE`]: the reference's rows, a candidate's rows, the kernel over each pair while both
 //! are in cache. Rows go to a [`Sink`] in the order of the plan, and [`conclude`] makes the result of plan and rows.
 
+mod kept;
+
 use std::time::Instant;
 
 use kld_core::{
@@ -18,12 +20,15 @@ use kld_kernels::{Kernel, PairOptions};
 use kld_models::LogitSource;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
+pub use kept::{Keep, Kept, Measured};
+
 use crate::{
-    Result,
+    Error, Result,
     conclude::conclude,
-    deal::deal,
+    deal::{InMemory, Store, deal},
     pace::Pace,
     prepare::{Prepared, Tokenized, compared_columns},
+    run::{Run, Worker},
     text::Fragment,
     window::{Cut, Window},
 };
@@ -139,12 +144,42 @@ impl<'a> Job<'a> {
         observer: &dyn Observer,
         sink: &mut dyn Sink,
     ) -> Result<RunRecord> {
+        let order = &self.plan.order;
+        self.measure_with(&InMemory::new(order.len()), order, work, observer, sink)
+    }
+
+    /// The same in a run folder, perhaps beside other processes: windows that are there are read, each new one is written before
+    /// it is handed on, and the sink gets them all.
+    ///
+    /// # Errors
+    ///
+    /// If a model fails, or the folder cannot be read or written.
+    pub fn measure_in(
+        &self,
+        run: &Run,
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
+        let worker = Worker::join(run, observer)?;
+        self.measure_with(&worker, worker.order(), work, observer, sink)
+    }
+
+    /// `order` holds the windows by the number under which the store knows them.
+    fn measure_with(
+        &self,
+        store: &dyn Store<WindowRows, Error>,
+        order: &[u32],
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
         let started = Instant::now();
         let mut pace = Pace::default();
-        let total = self.plan.order.len();
-        let rows = |visit: usize| self.window_rows(self.plan.order[visit], work.kernel);
+        let total = order.len();
+        let rows = |visit: usize| self.window_rows(order[visit], work.kernel);
         let (mut done, mut enough) = (0, false);
-        deal(total, work.threads, rows, |visit, rows| {
+        deal(total, work.threads, store, rows, |visit, rows| {
             // Other threads had begun windows beyond the one that was enough.
             if enough {
                 return false;
@@ -162,7 +197,7 @@ impl<'a> Job<'a> {
             }
             !enough && !observer.interrupted()
         })?;
-        let mut run = run_record(work, started, done, total);
+        let mut run = run_record(work, started, done, self.plan.order.len());
         run.complete |= enough;
         Ok(run)
     }
@@ -218,53 +253,6 @@ impl Sink for Summaries {
         };
         let estimates: Vec<String> = self.0.iter().map(estimate).collect();
         format!("KL {} nats", estimates.join(" | "))
-    }
-}
-
-/// What is kept of the rows of a comparison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Their summaries.
-    Summaries,
-    /// The rows too, for reports that go down to single tokens: some 300 bytes a position and candidate.
-    Rows,
-}
-
-/// Summaries, and the rows themselves where they are wanted.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    keep: Keep,
-    summaries: Summaries,
-    /// The rows of the windows taken, in the order of the plan.
-    pub rows: Vec<WindowRows>,
-}
-
-impl Kept {
-    /// Nothing yet, for the candidates of a plan.
-    #[must_use]
-    pub fn new(plan: &Plan, keep: Keep) -> Self {
-        Self {
-            keep,
-            summaries: Summaries::new(plan),
-            rows: Vec::new(),
-        }
-    }
-}
-
-impl Sink for Kept {
-    fn take(&mut self, rows: WindowRows) {
-        self.summaries.add(&rows);
-        if self.keep == Keep::Rows {
-            self.rows.push(rows);
-        }
-    }
-
-    fn summaries(&self) -> &[Summary] {
-        self.summaries.summaries()
-    }
-
-    fn estimate(&self) -> String {
-        self.summaries.estimate()
     }
 }
 

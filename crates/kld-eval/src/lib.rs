@@ -10,6 +10,7 @@ mod error;
 pub mod frequency;
 mod pace;
 pub mod prepare;
+pub mod run;
 pub mod score;
 pub mod text;
 mod warning;
@@ -17,5 +18,6 @@ pub mod window;
 
 pub use compare::Work;
 pub use error::{Error, Result};
+pub use run::Run;
 pub use text::{Fragment, read_fragments};
 pub use window::{Cut, Protocol, Scored};

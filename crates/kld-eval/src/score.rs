@@ -17,7 +17,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use crate::{
     Result, Work,
     compare::{HEAD_SLICE, padding_mass, run_record},
-    deal::deal,
+    deal::{InMemory, deal},
     frequency::Frequencies,
     pace::Pace,
     prepare::{Prepared, Tokenized},
@@ -55,6 +55,7 @@ pub fn score(
     let done = deal(
         windows.len(),
         work.threads,
+        &InMemory::new(windows.len()),
         scored,
         |index, (sums, frequencies)| {
             let fragment = windows[index].fragment;

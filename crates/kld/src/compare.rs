@@ -3,14 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kld_core::{
-    Detailed,
-    sequential::{StopRule, Until},
-};
+use kld_core::sequential::{StopRule, Until};
 use kld_eval::{
-    Cut,
-    compare::{Job, Keep, Kept, Sink},
-    conclude::conclude,
+    Cut, Work,
+    compare::{Job, Keep, Kept, Measured},
 };
 use kld_models::LogitSource;
 
@@ -20,6 +16,7 @@ use crate::{
     models::Opener,
     progress::Terminal,
     report_args::{ReportArgs, outcome},
+    run_folder::RunArgs,
 };
 
 /// How far candidates have moved from a reference, token for token
@@ -47,11 +44,19 @@ pub(crate) struct CompareArgs {
 
     /// Visit the windows in a random order (that of --seed) and stop when every candidate's mean KL is known to within 2% of it, or to
     /// within so many nats, e.g. 0.001: by an interval that holds at every look
-    #[arg(long, value_name = "N%|NATS", help_heading = "Text")]
+    #[arg(
+        long,
+        value_name = "N%|NATS",
+        help_heading = "Text",
+        conflicts_with = "part"
+    )]
     until: Option<Until>,
 
     #[command(flatten)]
     work: WorkArgs,
+
+    #[command(flatten)]
+    run: RunArgs,
 
     #[command(flatten)]
     report: ReportArgs,
@@ -66,6 +71,8 @@ Examples:
   kld compare p.gguf q8_0.gguf q5_1.gguf q4_0.gguf --text wiki.txt --pick max-kl=0.02   # the smallest that is close enough
   kld compare p.gguf q8_0.gguf q4_0.gguf --text wiki.txt --html page.html   # a page that shows every token, to look at and to share
   kld compare p.gguf q.gguf --text wiki.txt --until 2%                 # no more windows than it takes
+  kld compare p.gguf q.gguf --text wiki.txt --run night                # nothing is lost: after a power cut go on with
+  kld compare --run night --resume                                     # (the same in a second shell works beside it)
 
 Exit codes: 0 fine · 1 a gate was exceeded, or nothing to pick · 2 wrong input, file or usage · 3 interrupted (what was measured is printed;
             a second Ctrl-C ends at once with 130)";
@@ -91,11 +98,46 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let inputs: Vec<&Path> = models
         .chain(args.text.text.iter().map(PathBuf::as_path))
         .collect();
+    args.run.check()?;
     let report = args.report.open(&inputs)?;
-    let fragments = args.text.fragments()?;
     let work = args.work.work()?;
     let observer = Terminal::listening()?;
-    let mut opener = Opener::new(args.work.memory.map(|size| size.0), &observer);
+    let keep = if report.shows_tokens() {
+        Keep::Rows
+    } else {
+        Keep::Summaries
+    };
+    let mut measured = match args.run.finished()? {
+        Some(run) => run.measured(keep)?,
+        None => measure(args, work, keep, &observer)?,
+    };
+    let result = &mut measured.comparison;
+    let part_is_done = args.run.part_is_done(&result.run, result.protocol.windows);
+    if !part_is_done {
+        args.report.judge(result);
+    }
+    let result = &measured.comparison;
+    args.run.leave(result)?;
+    report.write(&measured.detailed(), &observer)?;
+    let windows = result.protocol.windows;
+    if let Some(hint) = args.run.hint("compare", &result.run, windows) {
+        Terminal::hint(&hint);
+    }
+    Ok(if part_is_done {
+        Outcome::Fine
+    } else {
+        outcome(result)
+    })
+}
+
+fn measure(
+    args: &CompareArgs,
+    work: Work,
+    keep: Keep,
+    observer: &Terminal,
+) -> anyhow::Result<Measured> {
+    let fragments = args.text.fragments()?;
+    let mut opener = Opener::new(args.work.memory.map(|size| size.0), observer);
     let reference = opener.open(&args.reference)?;
     let candidates = args
         .candidates
@@ -105,27 +147,17 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let candidates: Vec<&dyn LogitSource> =
         candidates.iter().map(|c| c as &dyn LogitSource).collect();
 
-    let cut = args.cut()?;
-    let job = Job::new(&reference, &candidates, &fragments, &cut)?;
+    let job = Job::new(&reference, &candidates, &fragments, &args.cut()?)?;
     let job = match args.stop_rule() {
         Some(rule) => job.until(rule),
         None => job,
     };
-    let keep = if report.shows_tokens() {
-        Keep::Rows
-    } else {
-        Keep::Summaries
-    };
     let mut kept = Kept::new(&job.plan, keep);
-    let measured = job.measure(work, &observer, &mut kept);
-    observer.finish();
-    let mut result = conclude(&job.plan, kept.summaries(), measured?);
-    args.report.judge(&mut result);
-    let detailed = Detailed {
-        comparison: &result,
-        plan: &job.plan,
-        rows: &kept.rows,
+    let measured = match args.run.begin("compare", work.kernel, &job.plan)? {
+        Some(run) => job.measure_in(&run, work, observer, &mut kept),
+        None => job.measure(work, observer, &mut kept),
     };
-    report.write(&detailed, &observer)?;
-    Ok(outcome(&result))
+    observer.finish();
+    let record = args.run.explain("compare", measured)?;
+    Ok(kept.conclude(job.plan, record))
 }

@@ -1,10 +1,5 @@
 //! Scenarios of `kld compare`, `kld score` and `kld info`, run through the program itself on tiny models.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot read its own data has failed"
-)]
-
 mod desk;
 
 use std::{

@@ -9,7 +9,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use kld_models::gguf::{BlockType, requantize};
@@ -65,11 +65,16 @@ impl Desk {
         command
     }
 
-    /// What a run that should succeed prints.
-    pub(crate) fn printed(&self, arguments: &str) -> String {
+    /// A run that should succeed.
+    pub(crate) fn fine(&self, arguments: &str) -> Output {
         let output = self.kld(arguments);
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        String::from_utf8(output.stdout).unwrap()
+        output
+    }
+
+    /// What a run that should succeed prints.
+    pub(crate) fn printed(&self, arguments: &str) -> String {
+        String::from_utf8(self.fine(arguments).stdout).unwrap()
     }
 
     /// What is said to somebody whose input is refused.
@@ -82,6 +87,23 @@ impl Desk {
             stderr(&output)
         );
         stderr(&output)
+    }
+
+    /// The program at work in the background, saying nothing.
+    pub(crate) fn spawn(&self, arguments: &str) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    /// A result in a file, but for how it came to be.
+    pub(crate) fn result(&self, file: &str) -> Value {
+        let mut result: Value =
+            serde_json::from_slice(&fs::read(self.path(file)).unwrap()).unwrap();
+        let run = result["run"].as_object_mut().unwrap();
+        run.remove("elapsed_s");
+        run.remove("threads");
+        result
     }
 
     /// The result as JSON.
