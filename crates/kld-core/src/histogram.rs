@@ -80,7 +80,9 @@ mod tests {
 
     fn of(values: &[f64]) -> Histogram {
         let mut histogram = Histogram::default();
-        values.iter().for_each(|v| histogram.add(*v, 1));
+        for value in values {
+            histogram.add(*value, 1);
+        }
         histogram
     }
 

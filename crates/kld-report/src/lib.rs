@@ -12,6 +12,7 @@ mod ranking;
 mod score;
 mod sequential;
 mod table;
+mod tokens;
 
 use std::io::{self, Write};
 
@@ -20,6 +21,7 @@ use serde::Serialize;
 pub use csv_table::Csv;
 pub use html::comparison::Html;
 pub use info::InfoTable;
+pub use tokens::Tokens;
 
 /// Writes results of type `R` in one format.
 pub trait Exporter<R: ?Sized> {

@@ -256,7 +256,7 @@ impl Chart {
                         text x=(self.x(value)) y=(foot + 17.0) text-anchor="middle" { (text) }
                     }
                     line.axis x1=(LEFT) x2=(right) y1=(foot) y2=(foot) {}
-                    text x=((LEFT + right) / 2.0) y=(HEIGHT - 8.0) text-anchor="middle" { (self.x.title) }
+                    text x=(f64::midpoint(LEFT, right)) y=(HEIGHT - 8.0) text-anchor="middle" { (self.x.title) }
                     text x="0" y="10" { (self.y.title) }
                     @for mark in &self.marks { (mark) }
                 }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::super::{
     chart::{Axis, Chart, Look, Scale, told},
-    section, table,
+    section, table, tile,
 };
 use crate::{
     compare::{file_name, model},
@@ -51,15 +51,15 @@ fn tiles(c: &Candidate) -> Markup {
     );
     html! {
         @if let Some(v) = &c.verdict { (verdict_tile(v)) }
-        (estimate("mean KL(P‖Q), nats", &c.kl.mean, plus_minus(&c.kl.mean), &interval(&c.kl.mean)))
+        (estimate("mean KL(P‖Q), nats", &c.kl.mean, &plus_minus(&c.kl.mean), &interval(&c.kl.mean)))
         (figure("median KL", c.kl.median, &format!("99 % point {}, largest {}", significant(c.kl.p99), significant(c.kl.max))))
-        (estimate("mean KL(Q‖P), nats", &c.reverse_kl.mean, plus_minus(&c.reverse_kl.mean), &interval(&c.reverse_kl.mean)))
-        (estimate("Jensen–Shannon, nats", &c.js.mean, plus_minus(&c.js.mean), &interval(&c.js.mean)))
-        (estimate("top-1 agreement", &c.top1_agreement, percent(&c.top1_agreement), &format!("top-10 overlap {}", percent(&c.top10_overlap))))
-        (estimate("Δp, root mean square", &c.delta_p.rms, percent(&c.delta_p.rms), &format!("mean {} %", significant(100.0 * c.delta_p.mean.value))))
-        (estimate("perplexity ratio", &c.perplexity.ratio, format!("×{}", plus_minus(&c.perplexity.ratio)),
+        (estimate("mean KL(Q‖P), nats", &c.reverse_kl.mean, &plus_minus(&c.reverse_kl.mean), &interval(&c.reverse_kl.mean)))
+        (estimate("Jensen–Shannon, nats", &c.js.mean, &plus_minus(&c.js.mean), &interval(&c.js.mean)))
+        (estimate("top-1 agreement", &c.top1_agreement, &percent(&c.top1_agreement), &format!("top-10 overlap {}", percent(&c.top10_overlap))))
+        (estimate("Δp, root mean square", &c.delta_p.rms, &percent(&c.delta_p.rms), &format!("mean {} %", significant(100.0 * c.delta_p.mean.value))))
+        (estimate("perplexity ratio", &c.perplexity.ratio, &format!("×{}", plus_minus(&c.perplexity.ratio)),
             &format!("{} → {}", digits(c.perplexity.reference.value, 5), digits(c.perplexity.candidate.value, 5))))
-        (tile("size", html! { (bytes(c.model.bytes)) }, &clusters))
+        (tile("size", &html! { (bytes(c.model.bytes)) }, &clusters))
     }
 }
 
@@ -80,25 +80,21 @@ fn verdict_tile(verdict: &Verdict) -> Markup {
 }
 
 /// A tile whose value can also be read by a machine, in full precision.
-fn estimate(name: &str, estimate: &Estimate, text: String, note: &str) -> Markup {
-    let (value, error) = text.split_once(" ± ").unwrap_or((&text, ""));
+fn estimate(name: &str, estimate: &Estimate, text: &str, note: &str) -> Markup {
+    let (value, error) = text.split_once(" ± ").unwrap_or((text, ""));
     let value = html! {
         data value=(estimate.value) { (value) }
         @if !error.is_empty() { " " span.error { "± " (error) } }
     };
-    tile(name, value, note)
+    tile(name, &value, note)
 }
 
 fn figure(name: &str, value: f64, note: &str) -> Markup {
     tile(
         name,
-        html! { data value=(value) { (significant(value)) } },
+        &html! { data value=(value) { (significant(value)) } },
         note,
     )
-}
-
-fn tile(name: &str, value: Markup, note: &str) -> Markup {
-    super::super::tile(name, &value, note)
 }
 
 fn interval(estimate: &Estimate) -> String {

@@ -38,7 +38,7 @@ const SEED: u64 = 0;
 const CONTEXT: usize = 32;
 
 /// Steps of colour.
-const STEPS: usize = 7;
+const STEPS: i32 = 7;
 
 /// What `text.js` reads.
 #[derive(Debug, Serialize)]
@@ -131,7 +131,7 @@ fn edges_up_to(highest: f64) -> Vec<f64> {
         // A number as it is written, without the error of a power.
         format!("{leading}e{}", half_decades.div_euclid(2)).parse()
     };
-    (last + 1 - STEPS as i32..=last)
+    (last + 1 - STEPS..=last)
         .filter_map(|half_decades| edge(half_decades).ok())
         .collect()
 }
@@ -209,6 +209,6 @@ mod tests {
             [3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3]
         );
         assert_eq!(edges_up_to(0.0).last(), Some(&1.0));
-        assert_eq!(edges_up_to(f64::INFINITY).len(), STEPS);
+        assert_eq!(edges_up_to(f64::INFINITY).len(), STEPS as usize);
     }
 }
