@@ -9,7 +9,7 @@ pub struct Detailed<'a> {
     pub comparison: &'a Comparison,
     /// What was compared with what, and the text.
     pub plan: &'a Plan,
-    /// The rows of the windows that the result covers, in any order.
+    /// The rows of the windows that the result covers, in any order; their candidates are those of the plan. Empty where they were not kept.
     pub rows: &'a [WindowRows],
 }
 
@@ -17,7 +17,7 @@ impl<'a> Detailed<'a> {
     /// As much of the text as fits into so many scored positions; see [`Excerpt`].
     #[must_use]
     pub fn excerpt(&self, positions: usize, seed: u64) -> Excerpt<'a> {
-        Excerpt::new(self.rows, positions, seed)
+        Excerpt::new(self.rows, self.comparison.candidates.len(), positions, seed)
     }
 
     /// The windows in the order of the text.

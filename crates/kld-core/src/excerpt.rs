@@ -34,13 +34,15 @@ pub struct Excerpt<'a> {
     pub positions: usize,
     /// Scored positions in the whole text.
     pub of: usize,
+    /// How many candidates count: the first ones of the rows.
+    pub candidates: usize,
 }
 
 impl<'a> Excerpt<'a> {
     /// Everything, if it has at most `positions` scored positions; else half of that by largest mean KL, and the rest of it chosen at
     /// random. Every candidate counts alike: by how many times its own mean its KL in a stretch is.
     #[must_use]
-    pub fn new(rows: &'a [WindowRows], positions: usize, seed: u64) -> Self {
+    pub fn new(rows: &'a [WindowRows], candidates: usize, positions: usize, seed: u64) -> Self {
         let mut all: Vec<Stretch> = rows.iter().flat_map(stretches).collect();
         all.sort_by_key(|stretch| (stretch.rows.window, stretch.range.start));
         let of = all.iter().map(Stretch::positions).sum();
@@ -52,9 +54,10 @@ impl<'a> Excerpt<'a> {
                 at_random,
                 positions: of,
                 of,
+                candidates,
             };
         }
-        let (far, mut others) = farthest(all, positions / 2);
+        let (far, mut others) = farthest(all, candidates, positions / 2);
         others.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(seed));
         let room = positions - far.iter().map(Stretch::positions).sum::<usize>();
         let (sample, _) = fitting(others, room);
@@ -68,6 +71,7 @@ impl<'a> Excerpt<'a> {
             by_kl,
             at_random,
             of,
+            candidates,
         }
     }
 
@@ -100,8 +104,7 @@ fn stretches(rows: &WindowRows) -> impl Iterator<Item = Stretch<'_>> {
 }
 
 /// The stretches farthest off, as many as fit, and the others.
-fn farthest(mut all: Vec<Stretch>, room: usize) -> (Vec<Stretch>, Vec<Stretch>) {
-    let candidates = all.first().map_or(0, |s| s.rows.candidates.len());
+fn farthest(mut all: Vec<Stretch>, candidates: usize, room: usize) -> (Vec<Stretch>, Vec<Stretch>) {
     let means: Vec<f64> = (0..candidates)
         .map(|index| mean_kl(all.iter().flat_map(|stretch| stretch.candidate(index))))
         .collect();
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn the_farthest_windows_are_in_and_a_sample_of_the_rest() {
         let rows = windows(&[10; 40], |index| if index % 10 == 7 { 1.0 } else { 0.01 });
-        let excerpt = Excerpt::new(&rows, 85, 3);
+        let excerpt = Excerpt::new(&rows, 2, 85, 3);
         assert_eq!((excerpt.by_kl, excerpt.at_random), (4, 4));
         assert_eq!((excerpt.positions, excerpt.of), (80, 400));
         let shown: Vec<u32> = excerpt.stretches.iter().map(|s| s.rows.window).collect();
@@ -189,15 +192,15 @@ mod tests {
             "{shown:?}"
         );
         assert!(shown.is_sorted() && !excerpt.is_whole());
-        assert_eq!(Excerpt::new(&rows, 85, 3), excerpt);
-        assert_ne!(Excerpt::new(&rows, 85, 4), excerpt);
+        assert_eq!(Excerpt::new(&rows, 2, 85, 3), excerpt);
+        assert_ne!(Excerpt::new(&rows, 2, 85, 4), excerpt);
     }
 
     #[test]
     fn what_fits_is_shown_whole_in_the_order_of_the_text() {
         let mut rows = windows(&[300, 20], |_| 0.1);
         rows.reverse();
-        let excerpt = Excerpt::new(&rows, 320, 0);
+        let excerpt = Excerpt::new(&rows, 2, 320, 0);
         let ranges: Vec<_> = excerpt
             .stretches
             .iter()
@@ -215,7 +218,7 @@ mod tests {
             seed: u64,
         ) {
             let rows = windows(&lengths, |index| index as f64);
-            let excerpt = Excerpt::new(&rows, positions, seed);
+            let excerpt = Excerpt::new(&rows, 2, positions, seed);
             prop_assert!(excerpt.positions <= positions);
             prop_assert_eq!(excerpt.of, lengths.iter().sum::<usize>());
             prop_assert_eq!(excerpt.by_kl + excerpt.at_random, excerpt.stretches.len());

@@ -30,7 +30,7 @@ pub mod sum;
 pub mod summary;
 pub mod transcript;
 
-pub use card::ModelCard;
+pub use card::{Fallback, LogProbFloor, ModelCard, Quantized, Recorded, RecordingLoss};
 pub use detailed::Detailed;
 pub use error::{Error, Result};
 pub use observer::Observer;

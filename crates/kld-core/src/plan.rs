@@ -14,8 +14,11 @@ use crate::{
 pub struct Plan {
     /// The reference P.
     pub reference: ModelCard,
-    /// The candidates Q, in the order given.
+    /// The candidates Q, in the order given; where there is a noise floor, what it is measured by comes last.
     pub candidates: Vec<ModelCard>,
+    /// Whether the last of `candidates` is P itself, computed in another equally valid way.
+    #[serde(default)]
+    pub noise_floor: bool,
     /// How the text is cut and scored.
     pub protocol: ProtocolRecord,
     /// The text, window by window.
@@ -34,6 +37,16 @@ impl Plan {
     /// then a run stops at the same window however it was threaded, dealt out or resumed.
     #[must_use]
     pub fn is_enough(&self, summaries: &[Summary]) -> bool {
-        self.stop.is_some_and(|rule| rule.is_met_by(summaries))
+        let (candidates, _) = self.without_floor(summaries);
+        self.stop.is_some_and(|rule| rule.is_met_by(candidates))
+    }
+
+    /// Of what there is one of for each of `candidates`: those of the candidates proper, and that of the noise floor.
+    #[must_use]
+    pub fn without_floor<'a, T>(&self, of: &'a [T]) -> (&'a [T], Option<&'a T>) {
+        match of.split_last() {
+            Some((floor, candidates)) if self.noise_floor => (candidates, Some(floor)),
+            _ => (of, None),
+        }
     }
 }

@@ -21,7 +21,7 @@ pub use letters::letters;
 use crate::{
     estimate::{self, Cluster, Estimate},
     result::Candidate,
-    summary::{Quantity, Summary},
+    summary::{Quantity, Summary, WindowSums},
 };
 
 /// The chance of telling any two candidates apart that do not differ.
@@ -169,20 +169,7 @@ fn pairs(order: &[usize], summaries: &[Summary]) -> Vec<PairedDifference> {
 impl PairedDifference {
     fn new(better: usize, worse: usize, summaries: &[Summary]) -> Self {
         let all = summaries[better].windows().count();
-        let common: Vec<estimate::Window> = summaries[better]
-            .windows()
-            .filter_map(|(index, b)| {
-                let w = summaries[worse].window(index)?;
-                let cluster = Cluster {
-                    weight: b.all.count as f64,
-                    sum: w.all[Quantity::Kl] - b.all[Quantity::Kl],
-                };
-                (b.not_finite + w.not_finite == 0).then_some(estimate::Window {
-                    fragment: b.fragment,
-                    cluster,
-                })
-            })
-            .collect();
+        let common = paired(&summaries[better], &summaries[worse]);
         Self {
             better,
             worse,
@@ -194,6 +181,28 @@ impl PairedDifference {
             windows_left_out: all - common.len(),
         }
     }
+}
+
+/// Per window in which both have finite positions only, by how much the sum of the KL of `worse` is larger.
+fn paired(better: &Summary, worse: &Summary) -> Vec<estimate::Window> {
+    let difference = |(index, b): (u32, &WindowSums)| {
+        let w = worse.window(index)?;
+        let cluster = Cluster {
+            weight: b.all.count as f64,
+            sum: w.all[Quantity::Kl] - b.all[Quantity::Kl],
+        };
+        (b.not_finite + w.not_finite == 0).then_some(estimate::Window {
+            fragment: b.fragment,
+            cluster,
+        })
+    };
+    better.windows().filter_map(difference).collect()
+}
+
+/// By how much the mean KL of `candidate` is larger than that of `floor` on the same tokens, in nats.
+#[must_use]
+pub fn above(floor: &Summary, candidate: &Summary) -> Estimate {
+    Estimate::over_windows(&paired(floor, candidate))
 }
 
 fn pair_of(pairs: &[PairedDifference], a: usize, b: usize) -> Option<&PairedDifference> {

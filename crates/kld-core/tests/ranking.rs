@@ -52,6 +52,8 @@ fn measured(name: &str, bytes: u64, windows: &[(u32, u32, f64)]) -> (Candidate, 
         bytes,
         vocabulary: 2,
         context_length: 8,
+        recorded: None,
+        quantized: None,
     };
     let candidate = Candidate::from_summary(model, &summary, &[], Vec::new());
     (candidate, summary)

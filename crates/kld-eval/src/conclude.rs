@@ -2,24 +2,27 @@
 
 use kld_core::{
     ModelCard, Plan, Summary, TokenRow,
-    ranking::rank,
-    result::{Candidate, Comparison, Position, RunRecord, WorstToken},
+    ranking::{above, rank},
+    result::{Candidate, Comparison, NoiseFloor, Position, RunRecord, WorstToken},
     sequential::Sequential,
 };
 
 use crate::warning;
 
-/// Makes the result of a comparison; `summaries` are in the order of the plan's candidates.
+/// Makes the result of a comparison; `summaries` are in the order of the plan's candidates, the noise floor included.
 #[must_use]
 pub fn conclude(plan: &Plan, summaries: &[Summary], run: RunRecord) -> Comparison {
+    let (models, other_way) = plan.without_floor(&plan.candidates);
+    let (summaries, floor) = plan.without_floor(summaries);
     let of = |(model, summary): (&ModelCard, &Summary)| {
         let worst = summary.worst().iter().map(|row| tell(row, plan)).collect();
         let names = &plan.transcript.fragments;
         let mut result = Candidate::from_summary(model.clone(), summary, names, worst);
+        result.above_noise_floor = floor.map(|floor| above(floor, summary));
         result.warnings = warnings(&result, plan);
         result
     };
-    let candidates: Vec<Candidate> = plan.candidates.iter().zip(summaries).map(of).collect();
+    let candidates: Vec<Candidate> = models.iter().zip(summaries).map(of).collect();
     Comparison {
         schema: Comparison::SCHEMA.to_owned(),
         reference: plan.reference.clone(),
@@ -27,6 +30,9 @@ pub fn conclude(plan: &Plan, summaries: &[Summary], run: RunRecord) -> Compariso
         ranking: rank(&candidates, summaries),
         pick: None,
         sequential: Sequential::new(plan, summaries),
+        noise_floor: other_way
+            .zip(floor)
+            .map(|(model, floor)| NoiseFloor::new(model, floor)),
         candidates,
         run,
     }
@@ -87,6 +93,10 @@ fn warnings(result: &Candidate, plan: &Plan) -> Vec<String> {
         result.effective_clusters,
         result.positions,
     ));
+    for model in [reference, &result.model] {
+        warnings.extend(warning::lossy(model, result.kl.mean.value));
+    }
+    warnings.extend(warning::noise(result.above_noise_floor.as_ref()));
     warnings.extend(warning::padding(
         result
             .padding_mass_reference

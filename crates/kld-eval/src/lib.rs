@@ -10,6 +10,7 @@ mod error;
 pub mod frequency;
 mod pace;
 pub mod prepare;
+pub mod record;
 pub mod run;
 pub mod score;
 pub mod text;

@@ -15,6 +15,7 @@
 mod contents;
 mod frame;
 mod header;
+mod join;
 mod merge;
 mod payload;
 mod worker;
@@ -32,6 +33,7 @@ use kld_core::{
 
 pub use contents::Contents;
 pub use header::{Header, Part};
+pub use join::join;
 pub use merge::merge;
 pub use payload::Payload;
 pub use worker::Worker;
@@ -130,19 +132,35 @@ impl Run {
         Ok(self.measured(Keep::Summaries)?.comparison)
     }
 
-    /// The same with the plan and, where they are to be kept, the rows.
+    /// Is there nothing left to measure? All windows are there, or those with which the plan's rule to stop is met.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be read.
+    pub fn is_complete(&self) -> Result<bool> {
+        Ok(self.contents()?.is_complete()
+            || (self.plan.stop.is_some() && self.comparison()?.run.complete))
+    }
+
+    /// The result with the plan and, where they are to be kept, the rows.
     ///
     /// # Errors
     ///
     /// Those of [`comparison`](Self::comparison).
     pub fn measured(&self, keep: Keep) -> Result<Measured> {
         let mut kept = Kept::new(&self.plan, keep);
-        let mut windows_done = 0;
+        let (mut windows_done, mut enough) = (0, false);
         for rows in self.contents()?.in_order::<WindowRows>()? {
             kept.take(rows?);
             windows_done += 1;
+            enough = self.plan.is_enough(kept.summaries());
+            if enough {
+                break;
+            }
         }
-        Ok(kept.conclude(self.plan.clone(), self.record(windows_done)))
+        let mut record = self.record(windows_done);
+        record.complete |= enough;
+        Ok(kept.conclude(self.plan.clone(), record))
     }
 
     /// How the run went, as far as the folder tells: not how many threads there were and how long they took.

@@ -8,6 +8,7 @@ mod dist;
 pub mod format;
 mod html;
 mod info;
+mod markdown;
 mod ranking;
 mod score;
 mod sequential;
@@ -21,6 +22,7 @@ use serde::Serialize;
 pub use csv_table::Csv;
 pub use html::comparison::Html;
 pub use info::InfoTable;
+pub use markdown::Markdown;
 pub use tokens::Tokens;
 
 /// Writes results of type `R` in one format.

@@ -98,11 +98,22 @@ fn remarks(result: &Comparison) -> String {
         remarks.extend(ranking.notes.iter().map(|note| escaped(note)));
     }
     if let Some(pick) = &result.pick {
-        let picked = pick.candidate.and_then(|index| result.candidates.get(index));
+        let picked = pick
+            .candidate
+            .and_then(|index| result.candidates.get(index));
         remarks.push(match picked {
             Some(c) => format!("Picked: **{}**.", escaped(file_name(&c.model.name))),
-            None => "Picked: **none**, because none of the candidates is what was asked for.".to_owned(),
+            None => {
+                "Picked: **none**, because none of the candidates is what was asked for.".to_owned()
+            }
         });
+    }
+    if let Some(floor) = &result.noise_floor {
+        remarks.push(format!(
+            "Noise floor (P against itself, {}): {} nats; what is not clearly above it says nothing of the weights.",
+            escaped(&floor.compute),
+            plus_minus(&floor.kl.mean)
+        ));
     }
     if !result.run.complete {
         remarks.push(format!(
@@ -115,7 +126,10 @@ fn remarks(result: &Comparison) -> String {
         let name = escaped(file_name(&c.model.name));
         remarks.extend(c.warnings.iter().map(|w| format!("{name}: {}", escaped(w))));
     }
-    remarks.iter().map(|remark| format!("\n{remark}\n")).collect()
+    remarks
+        .iter()
+        .map(|remark| format!("\n{remark}\n"))
+        .collect()
 }
 
 /// What to paste into the model card of a candidate.
@@ -123,17 +137,36 @@ fn card(result: &Comparison, c: &Candidate) -> String {
     let name = file_name(&c.model.name);
     let reference = file_name(&result.reference.name);
     let metrics = [
-        ("kl_divergence", "KL(P‖Q) per token, nats (mean)", c.kl.mean.value),
-        ("kl_divergence_p99", "KL(P‖Q) per token, nats (99 % point)", c.kl.p99),
-        ("top1_agreement", "same most likely token (share of positions)", c.top1_agreement.value),
-        ("perplexity_ratio", "perplexity over that of the reference", c.perplexity.ratio.value),
+        (
+            "kl_divergence",
+            "KL(P‖Q) per token, nats (mean)",
+            c.kl.mean.value,
+        ),
+        (
+            "kl_divergence_p99",
+            "KL(P‖Q) per token, nats (99 % point)",
+            c.kl.p99,
+        ),
+        (
+            "top1_agreement",
+            "same most likely token (share of positions)",
+            c.top1_agreement.value,
+        ),
+        (
+            "perplexity_ratio",
+            "perplexity over that of the reference",
+            c.perplexity.ratio.value,
+        ),
     ];
     let metrics: String = metrics
         .iter()
         // YAML has no number for what was not measured.
         .filter(|(_, _, value)| value.is_finite())
         .map(|(kind, name, value)| {
-            format!("          - type: {kind}\n            name: {}\n            value: {value}\n", quoted(name))
+            format!(
+                "          - type: {kind}\n            name: {}\n            value: {value}\n",
+                quoted(name)
+            )
         })
         .collect();
     format!(
@@ -158,7 +191,10 @@ fn card(result: &Comparison, c: &Candidate) -> String {
          reference weights sha256 `{p}`, these weights sha256 `{q}`.\n",
         title = escaped(name),
         name = quoted(&plain(name)),
-        dataset = quoted(&format!("tokens sha256 {}", result.protocol.token_stream_sha256)),
+        dataset = quoted(&format!(
+            "tokens sha256 {}",
+            result.protocol.token_stream_sha256
+        )),
         kl = plus_minus(&c.kl.mean),
         interval = interval(&c.kl.mean),
         reference = escaped(reference),
@@ -186,7 +222,10 @@ fn interval(estimate: &Estimate) -> String {
 
 /// The first digits of a hash, which are hexadecimal whatever a file says.
 fn short(hash: &str) -> String {
-    hash.chars().filter(char::is_ascii_hexdigit).take(16).collect()
+    hash.chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect()
 }
 
 /// A JSON string, which is a YAML string too.

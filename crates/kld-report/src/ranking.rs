@@ -4,7 +4,7 @@ use kld_core::{
     estimate::Estimate,
     pick::{Pick, Wanted},
     ranking::{Front, Ranked, Ranking},
-    result::{Candidate, Comparison},
+    result::{Candidate, Comparison, NoiseFloor},
 };
 
 use crate::{
@@ -41,6 +41,12 @@ impl Terminal {
             }
             above = Some(ranked.candidate);
         }
+        rows.extend(
+            result
+                .noise_floor
+                .as_ref()
+                .map(|floor| self.floor_row(floor)),
+        );
         layout("", &rows) + &legend(ranking)
     }
 
@@ -61,6 +67,22 @@ impl Terminal {
             significant(c.kl.p99 * self.unit.per_nat()),
             percent(&c.top1_agreement),
             plus_minus(&c.perplexity.ratio),
+        ]
+    }
+
+    fn floor_row(self, floor: &NoiseFloor) -> Vec<String> {
+        let none = String::new;
+        vec![
+            "noise floor".to_owned(),
+            none(),
+            none(),
+            none(),
+            none(),
+            plus_minus(&self.scaled(&floor.kl.mean)),
+            none(),
+            significant(floor.kl.p99 * self.unit.per_nat()),
+            percent(&floor.top1_agreement),
+            none(),
         ]
     }
 

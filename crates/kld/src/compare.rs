@@ -13,8 +13,9 @@ use kld_models::LogitSource;
 use crate::{
     args::{ScoredName, TextArgs, WorkArgs},
     exit::Outcome,
-    models::Opener,
+    models::{Opener, Source},
     progress::Terminal,
+    quantize::QuantizeArgs,
     report_args::{ReportArgs, outcome},
     run_folder::RunArgs,
 };
@@ -23,17 +24,26 @@ use crate::{
 ///
 /// The reference P comes first, then one or more candidates Q. Every scored position of the text gets both rows of
 /// logits, and from them D(P‖Q), D(Q‖P), JS and more; errors are clustered by fragment, because the tokens of one text are not
-/// independent. A model is a Hugging Face folder, `org/name[@revision]`, or a .gguf file.
+/// independent. A model is a Hugging Face folder, `org/name[@revision]`, a .gguf file, or a recording of one (`kld record`), which
+/// brings its text; P may also be llama.cpp's file of --kl-divergence-base.
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES, override_usage = "kld compare [OPTIONS] <P> <Q>... --text <PATH>...")]
+#[command(after_long_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct CompareArgs {
     /// The reference P: what the candidates should be
     #[arg(value_name = "P")]
     reference: String,
 
     /// The candidates Q
-    #[arg(value_name = "Q", required = true)]
+    #[arg(value_name = "Q", required_unless_present = "quantize")]
     candidates: Vec<String>,
+
+    #[command(flatten)]
+    what_if: QuantizeArgs,
+
+    /// Also compare P with itself, computed with activations rounded to bf16, and show that KL beside every number: what is not
+    /// clearly above it says nothing about the weights
+    #[arg(long)]
+    noise_floor: bool,
 
     #[command(flatten)]
     text: TextArgs,
@@ -62,15 +72,22 @@ pub(crate) struct CompareArgs {
     report: ReportArgs,
 }
 
+const USAGE: &str = "\
+kld compare [OPTIONS] <P> <Q>... --text <PATH>...
+       kld compare [OPTIONS] <P> --quantize <TYPE,…> --text <PATH>...";
+
 const EXAMPLES: &str = "\
 Examples:
   kld compare model-f16.gguf model-q8_0.gguf model-q4_0.gguf --text book.txt
   kld compare org/base org/base-finetuned --text eval.jsonl --field prompt --max-windows 64 --seed 1
+  kld compare p-f16.gguf --quantize q8_0,q6_k,q4_0 --text wiki.txt      # what would quantizing cost? No file is written
+  kld compare p-f16.gguf --quantize q4_0 --only 'blk.*.ffn_down.*' --text wiki.txt
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
   kld compare p.gguf q8_0.gguf q5_1.gguf q4_0.gguf --text wiki.txt --pick max-kl=0.02   # the smallest that is close enough
   kld compare p.gguf q8_0.gguf q4_0.gguf --text wiki.txt --html page.html   # a page that shows every token, to look at and to share
   kld compare p.gguf q.gguf --text wiki.txt --until 2%                 # no more windows than it takes
+  kld compare p.kldrec q8_0.gguf q4_0.gguf                             # P was recorded: neither P nor the text is needed
   kld compare p.gguf q.gguf --text wiki.txt --run night                # nothing is lost: after a power cut go on with
   kld compare --run night --resume                                     # (the same in a second shell works beside it)
 
@@ -138,16 +155,27 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let fragments = args.text.fragments()?;
     let mut opener = Opener::new(args.work.memory.map(|size| size.0), observer);
-    let reference = opener.open(&args.reference)?;
-    let candidates = args
-        .candidates
-        .iter()
-        .map(|name| opener.open(name))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let candidates: Vec<&dyn LogitSource> =
-        candidates.iter().map(|c| c as &dyn LogitSource).collect();
+    let (reference, mut candidates) = opener.open_all(&args.reference, &args.candidates)?;
+    for made in args.what_if.candidates(&reference, &mut opener)? {
+        candidates.push(Source::Model(Box::new(made)));
+    }
+    if args.noise_floor {
+        let other_way = reference.model("--noise-floor")?.with_bf16_activations();
+        candidates.push(Source::Model(Box::new(other_way)));
+    }
+    let candidates: Vec<&dyn LogitSource> = candidates.iter().map(|c| &**c).collect();
+    let sources = std::iter::once(&*reference).chain(candidates.iter().copied());
 
-    let job = Job::new(&reference, &candidates, &fragments, &args.cut()?)?;
+    let cut = args.cut()?;
+    let job = match args.text.recorded(sources, args.score)? {
+        Some(_) => Job::replay(&*reference, &candidates, cut.max_windows, cut.seed)?,
+        None => Job::new(&*reference, &candidates, &fragments, &cut)?,
+    };
+    let job = if args.noise_floor {
+        job.with_noise_floor()
+    } else {
+        job
+    };
     let job = match args.stop_rule() {
         Some(rule) => job.until(rule),
         None => job,

@@ -9,6 +9,9 @@ mod merge;
 mod models;
 mod output;
 mod progress;
+mod quantize;
+mod record;
+mod report;
 mod report_args;
 mod run_folder;
 mod score;
@@ -25,9 +28,11 @@ use clap::Parser;
 #[command(name = "kld", version, propagate_version = true)]
 enum Verb {
     Dist(dist::DistArgs),
-    Compare(compare::CompareArgs),
+    Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
+    Record(record::RecordArgs),
     Merge(merge::MergeArgs),
+    Report(report::ReportCommand),
     Info(info::InfoArgs),
 }
 
@@ -37,7 +42,9 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
+            Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
+            Verb::Report(args) => report::run(&args),
             Verb::Info(args) => info::run(&args),
         }
     }

@@ -101,7 +101,12 @@ fn saved(file: &Path) -> anyhow::Result<Measured> {
     Ok(Measured {
         plan: Plan {
             reference: comparison.reference.clone(),
-            candidates: comparison.candidates.iter().map(|c| c.model.clone()).collect(),
+            noise_floor: false,
+            candidates: comparison
+                .candidates
+                .iter()
+                .map(|c| c.model.clone())
+                .collect(),
             protocol: comparison.protocol.clone(),
             transcript: kld_core::Transcript::default(),
             order: Vec::new(),

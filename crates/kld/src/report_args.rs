@@ -9,7 +9,7 @@ use kld_core::{
     pick::{Pick, Wanted},
     result::Comparison,
 };
-use kld_report::{Csv, Html, Json, Terminal as Table, Unit};
+use kld_report::{Csv, Html, Json, Markdown, Terminal as Table, Tokens, Unit};
 
 use crate::{
     args::{Size, refuse_overwriting},
@@ -44,6 +44,14 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "FILE|-")]
     html: Option<PathBuf>,
 
+    /// Write Markdown, with a block for each candidate's model card, to a file, or - for stdout instead of the table
+    #[arg(long, value_name = "FILE|-")]
+    markdown: Option<PathBuf>,
+
+    /// Write every scored token of every candidate as Parquet to a file
+    #[arg(long, value_name = "FILE|-")]
+    tokens: Option<PathBuf>,
+
     /// Show divergences in bits instead of nats
     #[arg(long)]
     bits: bool,
@@ -52,15 +60,47 @@ pub(crate) struct ReportArgs {
 impl ReportArgs {
     /// Opens the outputs before the work begins; none of them may be one of `inputs`.
     pub(crate) fn open(&self, inputs: &[&Path]) -> anyhow::Result<Outputs> {
-        let files = [&self.json, &self.csv, &self.html];
+        let files = [
+            &self.json,
+            &self.csv,
+            &self.html,
+            &self.markdown,
+            &self.tokens,
+        ];
         refuse_overwriting(&files.map(Option::as_ref), inputs)?;
         let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
         Ok(Outputs {
             json: open(&self.json)?,
             csv: open(&self.csv)?,
             html: open(&self.html)?,
+            markdown: open(&self.markdown)?,
+            tokens: open(&self.tokens)?,
             unit: if self.bits { Unit::Bits } else { Unit::Nats },
         })
+    }
+
+    /// Is something asked for that only single tokens can tell?
+    pub(crate) fn needs_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Judges a result that has been judged before: by what is given now, or else as it was.
+    pub(crate) fn judge_again(&self, result: &mut Comparison) {
+        let before: Vec<_> = result
+            .candidates
+            .iter()
+            .map(|c| c.verdict.clone())
+            .collect();
+        let picked = result.pick.clone();
+        self.judge(result);
+        if self.fail_above.is_none() {
+            for (candidate, verdict) in result.candidates.iter_mut().zip(before) {
+                candidate.verdict = verdict;
+            }
+        }
+        if self.pick.is_none() {
+            result.pick = picked;
+        }
     }
 
     /// Puts the verdicts into the result: from there text, JSON, page and exit code have them.
@@ -82,18 +122,26 @@ pub(crate) struct Outputs {
     json: Option<Output>,
     csv: Option<Output>,
     html: Option<Output>,
+    markdown: Option<Output>,
+    tokens: Option<Output>,
     unit: Unit,
 }
 
 impl Outputs {
     /// Does any of them show single tokens?
     pub(crate) fn shows_tokens(&self) -> bool {
-        self.html.is_some()
+        self.html.is_some() || self.tokens.is_some()
     }
 
     /// Writes them all, and the table where nothing else goes to stdout.
     pub(crate) fn write(self, result: &Detailed, observer: &Terminal) -> anyhow::Result<()> {
-        let all = [&self.json, &self.csv, &self.html];
+        let all = [
+            &self.json,
+            &self.csv,
+            &self.html,
+            &self.markdown,
+            &self.tokens,
+        ];
         let stdout_is_taken = all.into_iter().flatten().any(Output::is_stdout);
         if let Some(json) = self.json {
             json.write(&Json, result.comparison)?;
@@ -103,6 +151,12 @@ impl Outputs {
         }
         if let Some(html) = self.html {
             html.write(&Html, result)?;
+        }
+        if let Some(markdown) = self.markdown {
+            markdown.write(&Markdown, result.comparison)?;
+        }
+        if let Some(tokens) = self.tokens {
+            tokens.write(&Tokens, result)?;
         }
         if stdout_is_taken {
             observer.warn_all(warnings(result.comparison));

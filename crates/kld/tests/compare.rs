@@ -65,8 +65,8 @@ fn the_json_has_what_its_page_says() {
     let result =
         desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
     insta::assert_snapshot!(shape(&result), @"
-     candidates pick protocol ranking reference run schema sequential
-    .candidates[] by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
+     candidates noise_floor pick protocol ranking reference run schema sequential
+    .candidates[] above_noise_floor by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
     .candidates[].by_confidence[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].by_position[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].delta_p mean± rms±

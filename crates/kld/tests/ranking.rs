@@ -93,6 +93,30 @@ fn a_run_stops_at_the_same_window_for_any_number_of_threads() {
 }
 
 #[test]
+fn a_run_folder_stops_at_the_same_window_and_can_be_asked_for_more() {
+    let desk = desk();
+    let compare = "compare p.gguf q8_0.gguf --text long.txt --context 32 --seed 3";
+    for until in ["20%", "12%"] {
+        desk.fine(&format!("{compare} --until {until} --json {until}.json"));
+    }
+    let (loose, tight) = (desk.result("20%.json"), desk.result("12%.json"));
+    assert!(tight["sequential"]["windows"].as_u64() > loose["sequential"]["windows"].as_u64());
+
+    let in_folder = format!("{compare} --until 20% --run night --resume");
+    let mut both = [desk.spawn(&in_folder), desk.spawn(&in_folder)];
+    assert!(both.iter_mut().all(|p| p.wait().unwrap().success()));
+    assert_eq!(desk.result("night/result.json"), loose);
+    desk.fine(&format!(
+        "{compare} --until 12% --run night --resume --threads 3"
+    ));
+    assert_eq!(desk.result("night/result.json"), tight);
+    // No model is needed where nothing is left to measure.
+    fs::remove_file(desk.path("p.gguf")).unwrap();
+    desk.fine("compare --run night --resume");
+    assert_eq!(desk.result("night/result.json"), tight);
+}
+
+#[test]
 fn what_cannot_be_reached_is_measured_whole_and_said() {
     let table = desk().printed("compare p.gguf q4_0.gguf --text text.txt --context 32 --until 1%");
     assert!(

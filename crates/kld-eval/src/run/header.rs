@@ -218,6 +218,20 @@ pub(crate) fn first_difference(
 
 /// What makes the second plan another one than the first.
 pub(crate) fn first_difference_of_plans(was: &Plan, is: &Plan) -> Option<String> {
+    if was.noise_floor != is.noise_floor {
+        let told = |plan: &Plan| {
+            if plan.noise_floor {
+                "measured"
+            } else {
+                "not measured"
+            }
+        };
+        return Some(format!(
+            "noise floor: {} there, {} here",
+            told(was),
+            told(is)
+        ));
+    }
     if was.candidates.len() != is.candidates.len() {
         let (was, is) = (was.candidates.len(), is.candidates.len());
         return Some(format!("number of candidates: {was} there, {is} here"));

@@ -36,7 +36,7 @@ pub fn join(runs: &[Run], keep: Keep) -> Result<Measured> {
     let mut kept = Kept::new(&plan, keep);
     let mut windows_done = 0;
     for window in &plan.order {
-        if let Some(rows) = rows(&contents, *window)? {
+        if let Some(rows) = rows(runs, &contents, *window)? {
             kept.take(rows);
             windows_done += 1;
         }
@@ -50,6 +50,7 @@ fn difference(first: &Run, other: &Run) -> Option<String> {
     headers.iter_mut().for_each(|header| header.part = None);
     let plans = [first, other].map(|run| Plan {
         candidates: Vec::new(),
+        noise_floor: false,
         transcript: Transcript::default(),
         order: Vec::new(),
         ..run.plan.clone()
@@ -57,24 +58,39 @@ fn difference(first: &Run, other: &Run) -> Option<String> {
     header::first_difference((&headers[0], &plans[0]), (&headers[1], &plans[1]))
 }
 
-/// All candidates, and the windows in the order of the text.
+/// All candidates, the first noise floor that was measured, and the windows in the order of the text.
 fn plan(runs: &[Run]) -> Plan {
     let mut plan = runs[0].plan.clone();
-    let candidates = runs.iter().flat_map(|run| run.plan.candidates.iter());
-    plan.candidates = candidates.cloned().collect();
+    let cards = runs.iter().map(|run| run.plan.candidates.as_slice());
+    plan.candidates = joined(runs, cards);
+    plan.noise_floor = runs.iter().any(|run| run.plan.noise_floor);
     plan.order.sort_unstable();
     plan.stop = None;
     plan
 }
 
 /// The rows of all candidates in a window that all runs have measured.
-fn rows(contents: &[Contents], window: u32) -> Result<Option<WindowRows>> {
-    let mut candidates = Vec::new();
-    for run in contents {
-        match run.read::<WindowRows>(window)? {
-            Some(rows) => candidates.extend(rows.candidates),
-            None => return Ok(None),
-        }
+fn rows(runs: &[Run], contents: &[Contents], window: u32) -> Result<Option<WindowRows>> {
+    let read = |contents: &Contents| contents.read::<WindowRows>(window).transpose();
+    let of_runs: Vec<WindowRows> = contents.iter().map_while(read).collect::<Result<_>>()?;
+    if of_runs.len() < runs.len() {
+        return Ok(None);
     }
-    Ok(Some(WindowRows { window, candidates }))
+    let of_runs = of_runs.iter().map(|rows| rows.candidates.as_slice());
+    Ok(Some(WindowRows {
+        window,
+        candidates: joined(runs, of_runs),
+    }))
+}
+
+/// Of what there is one of for each candidate of each run: those of all candidates proper, then that of the first noise floor.
+fn joined<'a, T: Clone + 'a>(runs: &[Run], of: impl Iterator<Item = &'a [T]>) -> Vec<T> {
+    let (mut all, mut first_floor) = (Vec::new(), None);
+    for (run, of) in runs.iter().zip(of) {
+        let (candidates, floor) = run.plan.without_floor(of);
+        all.extend_from_slice(candidates);
+        first_floor = first_floor.or(floor);
+    }
+    all.extend(first_floor.cloned());
+    all
 }

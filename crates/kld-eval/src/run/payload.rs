@@ -230,6 +230,7 @@ mod tests {
                 ..Transcript::default()
             },
             order: vec![0],
+            noise_floor: false,
             stop: None,
             warnings: Vec::new(),
         }

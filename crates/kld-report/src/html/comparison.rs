@@ -13,7 +13,7 @@ use super::{Page, section, tabs};
 use crate::{
     Exporter,
     compare::{file_name, model, protocol},
-    format::shortened,
+    format::{plus_minus, shortened},
 };
 
 /// One self-contained HTML page: works offline, in light and dark, by keyboard and on paper.
@@ -60,6 +60,9 @@ fn lead(result: &Comparison) -> Markup {
         dl {
             dt { "reference P" } dd { (model(&result.reference)) }
             dt { "text" } dd { (protocol(&result.protocol)) }
+            @if let Some(floor) = &result.noise_floor {
+                dt { "noise floor" } dd { "P against itself, " (floor.compute) ": KL " (plus_minus(&floor.kl.mean)) " nats; what is not clearly above it says nothing of the weights" }
+            }
             dt { "measured" }
             dd { "kld " (run.version) ", kernels " (run.isa) ", metrics version " (run.metrics) ", tokens sha256 " (&result.protocol.token_stream_sha256[..12.min(result.protocol.token_stream_sha256.len())]) }
         }

@@ -52,6 +52,9 @@ fn tiles(c: &Candidate) -> Markup {
     html! {
         @if let Some(v) = &c.verdict { (verdict_tile(v)) }
         (estimate("mean KL(P‖Q), nats", &c.kl.mean, &plus_minus(&c.kl.mean), &interval(&c.kl.mean)))
+        @if let Some(above) = &c.above_noise_floor {
+            (estimate("above the noise floor, nats", above, &plus_minus(above), &interval(above)))
+        }
         (figure("median KL", c.kl.median, &format!("99 % point {}, largest {}", significant(c.kl.p99), significant(c.kl.max))))
         (estimate("mean KL(Q‖P), nats", &c.reverse_kl.mean, &plus_minus(&c.reverse_kl.mean), &interval(&c.reverse_kl.mean)))
         (estimate("Jensen–Shannon, nats", &c.js.mean, &plus_minus(&c.js.mean), &interval(&c.js.mean)))

@@ -39,13 +39,10 @@ impl Packed {
         for stretch in &excerpt.stretches {
             for (position, token) in observed(stretch, transcript).enumerate() {
                 reference.token(token);
-                reference.side(row_of_any(stretch, position), Side::Reference);
+                let row = row_of_any(stretch, excerpt.candidates, position);
+                reference.side(row, Side::Reference);
             }
         }
-        let candidates = excerpt
-            .stretches
-            .first()
-            .map_or(0, |stretch| stretch.rows.candidates.len());
         let candidate = |index| {
             let mut writer = Writer::new(vocabulary);
             let stretches = excerpt.stretches.iter();
@@ -57,7 +54,7 @@ impl Packed {
             writer.base64()
         };
         Self {
-            candidates: (0..candidates).map(candidate).collect(),
+            candidates: (0..excerpt.candidates).map(candidate).collect(),
             reference: reference.base64(),
         }
     }
@@ -73,10 +70,12 @@ fn observed<'a>(stretch: &Stretch, transcript: &'a Transcript) -> impl Iterator<
 }
 
 /// What was measured at a position of any candidate: the reference is the same in all.
-fn row_of_any<'a>(stretch: &Stretch<'a>, position: usize) -> Option<&'a TokenRow> {
-    let candidates = 0..stretch.rows.candidates.len();
-    let of = |index| stretch.candidate(index)[position].as_ref().ok();
-    candidates.into_iter().find_map(of)
+fn row_of_any<'a>(
+    stretch: &Stretch<'a>,
+    candidates: usize,
+    position: usize,
+) -> Option<&'a TokenRow> {
+    (0..candidates).find_map(|index| stretch.candidate(index)[position].as_ref().ok())
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +117,7 @@ impl Vocabulary {
         for stretch in &excerpt.stretches {
             observed(stretch, transcript).for_each(&mut add);
             let rows = |index| stretch.candidate(index).iter().flatten();
-            for row in (0..stretch.rows.candidates.len()).flat_map(rows) {
+            for row in (0..excerpt.candidates).flat_map(rows) {
                 let likely = Side::Reference
                     .likely(row)
                     .chain(Side::Candidate.likely(row));
