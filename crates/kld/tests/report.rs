@@ -64,3 +64,77 @@ fn no_text_of_a_stranger_becomes_markup() {
         "{pieces:?}"
     );
 }
+
+#[test]
+fn a_run_folder_is_told_again_without_any_model() {
+    let desk = Desk::new();
+    let forms = "--html page.html --markdown card.md --tokens tokens.parquet --csv table.csv";
+    let table = desk.printed(&format!(
+        "compare p.gguf q8_0.gguf q4_0.gguf --text text.txt --context 32 --run night {forms}"
+    ));
+    let first = |name: &str| fs::read(desk.path(name)).unwrap();
+    let names = ["page.html", "card.md", "tokens.parquet", "table.csv"];
+    let before = names.map(first);
+    for model in ["p.gguf", "q8_0.gguf", "q4_0.gguf", "text.txt"] {
+        fs::remove_file(desk.path(model)).unwrap();
+    }
+    assert_eq!(desk.printed(&format!("report night {forms}")), table);
+    for (name, before) in names.iter().zip(before) {
+        assert!(first(name) == before, "{name} differs");
+    }
+}
+
+#[test]
+fn runs_of_several_candidates_are_ranked_as_one() {
+    let desk = Desk::new();
+    let compare = |candidates: &str, folder: &str| {
+        desk.printed(&format!(
+            "compare p.gguf {candidates} --text text.txt --context 32 --run {folder}"
+        ));
+    };
+    compare("q8_0.gguf", "a");
+    compare("q4_0.gguf", "b");
+    compare("q8_0.gguf q4_0.gguf", "both");
+    let together = desk.json("report a b");
+    let at_once = desk.json("report both");
+    for part in ["candidates", "ranking", "protocol"] {
+        assert_eq!(together[part], at_once[part], "{part}");
+    }
+    desk.printed("compare q8_0.gguf q4_0.gguf --text text.txt --context 32 --run other");
+    let refused = desk.refused("report a other");
+    assert!(
+        refused.contains("not of one run; model: p.gguf"),
+        "{refused}"
+    );
+    desk.printed("compare p.gguf q4_0.gguf --text text.txt --context 64 --run longer");
+    let refused = desk.refused("report a longer");
+    assert!(refused.contains("context: 32 there, 64 here"), "{refused}");
+}
+
+#[test]
+fn a_saved_result_is_told_and_judged_again_but_has_no_tokens() {
+    let desk = Desk::new();
+    let table = desk.printed(
+        "compare p.gguf q8_0.gguf --text text.txt --context 32 --json r.json --fail-above mean=1",
+    );
+    let table = table.as_str();
+    desk.printed("report r.json --html page.html");
+    assert_eq!(desk.printed("report r.json"), table);
+    let judged = desk.kld("report r.json --fail-above mean=0.00001 --markdown -");
+    assert_eq!(judged.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&judged.stdout).contains("✗ **failed**"));
+    let refused = desk.refused("report r.json --tokens t.parquet");
+    assert!(refused.contains("has no single tokens"), "{refused}");
+    let refused = desk.refused("report r.json r.json");
+    assert!(refused.contains("only from their run folders"), "{refused}");
+    fs::write(desk.path("other.json"), "{\"schema\": \"kld.score/1\"}").unwrap();
+    let refused = desk.refused("report other.json");
+    assert!(
+        refused.contains("expected schema kld.compare/1"),
+        "{refused}"
+    );
+    fs::write(desk.path("broken.json"), "{\"schema\": ").unwrap();
+    assert!(desk.refused("report broken.json").contains("is no result"));
+    assert!(desk.refused("report text.txt").contains("is no result"));
+    assert!(desk.refused("report nowhere").contains("nowhere"));
+}

@@ -16,29 +16,40 @@ use crate::{
     format::{plus_minus, shortened},
 };
 
+/// Bytes that all sections together may take: with head, style and scripts a page has at most 2 MB.
+const LARGEST: usize = 1_950_000;
+
 /// One self-contained HTML page: works offline, in light and dark, by keyboard and on paper.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Html;
 
 impl Exporter<Comparison> for Html {
     fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
-        write(result, &html! {}, out)
+        let names = short_names(result);
+        page(result, &names, body(result, &names), out)
     }
 }
 
 /// With the text, token by token.
 impl Exporter<Detailed<'_>> for Html {
     fn export(&self, result: &Detailed, out: &mut dyn Write) -> io::Result<()> {
-        write(result.comparison, &text::text(result)?, out)
+        let names = short_names(result.comparison);
+        let body = body(result.comparison, &names);
+        let text = text::text(result, LARGEST.saturating_sub(body.0.len()))?;
+        page(result.comparison, &names, html! { (body) (text) }, out)
     }
 }
 
-fn write(result: &Comparison, text: &Markup, out: &mut dyn Write) -> io::Result<()> {
-    let names = short_names(result);
+fn page(
+    result: &Comparison,
+    names: &[String],
+    body: Markup,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     Page {
-        title: &title(result, &names),
+        title: &title(result, names),
         lead: lead(result),
-        body: html! { (body(result, &names)) (text) },
+        body,
         style: text::STYLE,
         scripts: &[text::SCRIPT],
         version: &result.run.version,

@@ -1,7 +1,7 @@
 //! The text itself, coloured by KL; pointing at a token shows what both models expected there.
 //!
-//! The tokens stand in the page as data, and `text.js` makes them visible. A position takes some 25 bytes for the reference and for each
-//! candidate, so a page has room for as many as [`ROOM`] bytes hold; of a longer text it shows an [`Excerpt`].
+//! The tokens stand in the page as data, and `text.js` makes them visible. What there is no room for is left out: then the page shows an
+//! [`Excerpt`].
 
 mod pack;
 
@@ -24,10 +24,7 @@ pub(super) const SCRIPT: &str = include_str!("text.js");
 /// How they look.
 pub(super) const STYLE: &str = include_str!("text.css");
 
-/// Bytes that the tokens may take in the page.
-const ROOM: usize = 1_600_000;
-
-/// Bytes that a position takes in the page: its text and what the reference expected, and what each candidate expected.
+/// Bytes that a position usually takes in the page: its text and what the reference expected, and what each candidate expected.
 const BYTES_OF_REFERENCE: usize = 42;
 const BYTES_OF_CANDIDATE: usize = 32;
 
@@ -44,7 +41,7 @@ const STEPS: i32 = 7;
 #[derive(Debug, Serialize)]
 struct Data<'a> {
     /// Where each colour begins, in nats.
-    edges: Vec<f64>,
+    edges: &'a [f64],
     /// The texts of the tokens that are named, most frequent first.
     vocabulary: Vec<&'a str>,
     stretches: Vec<StretchData<'a>>,
@@ -62,26 +59,40 @@ struct StretchData<'a> {
     pieces: Vec<&'a str>,
 }
 
-/// The section.
-pub(super) fn text(result: &Detailed) -> serde_json::Result<Markup> {
+/// The section, of at most `room` bytes.
+pub(super) fn text(result: &Detailed, room: usize) -> serde_json::Result<Markup> {
     let candidates = &result.comparison.candidates;
-    let room = ROOM / (BYTES_OF_REFERENCE + BYTES_OF_CANDIDATE * candidates.len());
-    let excerpt = result.excerpt(room, SEED);
-    if excerpt.stretches.is_empty() {
-        return Ok(html! {});
-    }
-    let transcript = &result.plan.transcript;
-    let vocabulary = Vocabulary::of(&excerpt, transcript);
     let edges = edges(candidates);
+    let mut positions = room / (BYTES_OF_REFERENCE + BYTES_OF_CANDIDATE * candidates.len());
+    loop {
+        let excerpt = result.excerpt(positions, SEED);
+        if excerpt.stretches.is_empty() {
+            return Ok(html! {});
+        }
+        let section = section_of(&excerpt, &result.plan.transcript, &edges)?;
+        if section.0.len() <= room {
+            return Ok(section);
+        }
+        // Tokens of this vocabulary take more than usual.
+        positions = excerpt.positions * room / section.0.len() * 9 / 10;
+    }
+}
+
+fn section_of(
+    excerpt: &Excerpt,
+    transcript: &Transcript,
+    edges: &[f64],
+) -> serde_json::Result<Markup> {
+    let vocabulary = Vocabulary::of(excerpt, transcript);
     let content = Data {
-        packed: Packed::new(&excerpt, transcript, &vocabulary),
+        packed: Packed::new(excerpt, transcript, &vocabulary),
         vocabulary: vocabulary.texts(transcript),
-        stretches: stretches(&excerpt, transcript),
-        edges: edges.clone(),
+        stretches: stretches(excerpt, transcript),
+        edges,
     };
     let body = html! {
-        p.how { (how_much(&excerpt)) }
-        (legend(&edges))
+        p.how { (how_much(excerpt)) }
+        (legend(edges))
         div.reader {
             div #text .text role="group" aria-label="Tokens of the text, coloured by their KL" {}
             aside #token .token aria-live="polite" { p.how { "Point at a token, or go to one by keyboard." } }
