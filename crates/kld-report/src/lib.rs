@@ -13,6 +13,7 @@ mod ranking;
 mod score;
 mod sequential;
 mod table;
+mod text;
 mod tokens;
 
 use std::io::{self, Write};

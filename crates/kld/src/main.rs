@@ -15,6 +15,7 @@ mod report;
 mod report_args;
 mod run_folder;
 mod score;
+mod text;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
+    Text(Box<text::TextArgs>),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
     Report(report::ReportCommand),
@@ -42,6 +44,7 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
+            Verb::Text(args) => text::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Report(args) => report::run(&args),
