@@ -36,7 +36,11 @@ pub(crate) fn with(packages: &[&str]) -> Result<PathBuf> {
         run(Command::new(&own)
             .args(["-m", "pip", "install", "--quiet"])
             .args(packages))
-        .with_context(|| format!("could not install the Python packages {packages:?}: is a package index reachable?"))?;
+        .with_context(|| {
+            format!(
+                "could not install the Python packages {packages:?}: is a package index reachable?"
+            )
+        })?;
     }
     Ok(own)
 }

@@ -4,6 +4,25 @@
 //! as inline SVG. What stands in a page comes from models and texts of strangers, so it is hostile until proven otherwise:
 //! maud escapes whatever is put into markup, [`data`] escapes what is put into the embedded JSON, and a content security policy
 //! names the only scripts that may run by their hashes and forbids every request.
+//!
+//! Another page is an [`Exporter`](crate::Exporter) that fills a [`Page`] and writes it:
+//!
+//! ```text
+//! Page {
+//!     title: "how far B is from A",
+//!     lead: html! { dl { dt { "text" } dd { (name) } } },
+//!     body: html! {
+//!         div.tiles { (tile("KL(A‖B), nats", &html! { "0.0127" }, "95 %: 0.0122 to 0.0131")) }
+//!         (section("Words", "Largest share of KL first.", &table(&["word", "KL"], &rows)))
+//!     },
+//!     style: "",       // what this page needs beside style.css
+//!     scripts: &[],    // it may read data(id, value); without scripts it must still be of use
+//!     version: &result.version,
+//! }
+//! .write(out)
+//! ```
+//!
+//! [`tile`], [`section`], [`table`] and [`tabs`] look alike on every page. In `table` the first column is text and the others are numbers.
 
 pub(crate) mod chart;
 pub(crate) mod comparison;

@@ -42,6 +42,43 @@ fn a_page_is_one_file_that_says_what_the_json_says() {
 }
 
 #[test]
+fn text_json_page_card_and_exit_code_have_one_verdict() {
+    let desk = Desk::new();
+    for (gate, passes) in [("mean=1,top1=1", true), ("mean=1,top1=0", false)] {
+        let output = desk.kld(&format!(
+            "compare p.gguf q4_0.gguf --text text.txt --context 32 --fail-above {gate} --json r.json --html page.html --markdown card.md"
+        ));
+        assert_eq!(output.status.code(), Some(i32::from(!passes)));
+        assert_eq!(
+            desk.result("r.json")["candidates"][0]["verdict"]["passed"],
+            passes
+        );
+        let read = |name: &str| fs::read_to_string(desk.path(name)).unwrap();
+        let told = [
+            (
+                String::from_utf8(output.stdout).unwrap(),
+                "PASSED",
+                "FAILED",
+            ),
+            (read("page.html"), "✓ passed", "✗ failed"),
+            (read("card.md"), "✓ passed", "✗ **failed**"),
+        ];
+        for (text, passed, failed) in told {
+            assert_eq!(
+                (text.contains(passed), text.contains(failed)),
+                (passes, !passes),
+                "{text}"
+            );
+        }
+        // Told again, the verdict stays what it was, and so does the exit code.
+        assert_eq!(
+            desk.kld("report r.json").status.code(),
+            output.status.code()
+        );
+    }
+}
+
+#[test]
 fn no_text_of_a_stranger_becomes_markup() {
     let desk = Desk::new();
     fs::write(desk.path("hostile.txt"), HOSTILE).unwrap();

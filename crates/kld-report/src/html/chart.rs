@@ -13,7 +13,10 @@ const HEIGHT: f64 = 280.0;
 /// Room for labels.
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 26.0;
+const TOP: f64 = 40.0;
+/// A letter of a label, at most; and the distance of its lines.
+const LETTER: f64 = 7.0;
+const LINE: f64 = 13.0;
 const BOTTOM: f64 = 46.0;
 
 /// How values are spread over an axis.
@@ -185,14 +188,23 @@ impl Chart {
         });
     }
 
-    /// A line from foot to top with a word above it; `level` 0 or 1 puts the word lower or higher.
-    pub(crate) fn rule(&mut self, at: f64, word: &str, level: u8, title: &str) {
-        let x = self.x(at);
-        let top = TOP - 12.0 * f64::from(level);
-        self.marks.push(html! {
-            line.mark x1=(x) x2=(x) y1=(round(top)) y2=(HEIGHT - BOTTOM) { title { (title) } }
-            text.label x=(x) y=(round(top - 3.0)) text-anchor="middle" { (word) }
-        });
+    /// Lines from foot to top, each with its word above; a word for which the one before it leaves no room stands a line higher.
+    /// They come in the order of the axis, each with its place, word and title.
+    pub(crate) fn rules<'a>(&mut self, rules: impl IntoIterator<Item = (f64, &'a str, String)>) {
+        let mut taken: Vec<f64> = Vec::new();
+        for (at, word, title) in rules {
+            let x = self.x(at);
+            let half = word.chars().count() as f64 * LETTER / 2.0;
+            let free = taken.iter().position(|end| *end < x - half);
+            let level = free.unwrap_or(taken.len());
+            taken.resize(taken.len().max(level + 1), 0.0);
+            taken[level] = x + half;
+            let top = TOP - LINE * level as f64;
+            self.marks.push(html! {
+                line.mark x1=(x) x2=(x) y1=(round(top)) y2=(HEIGHT - BOTTOM) { title { (title) } }
+                text.label x=(x) y=(round(top - 3.0)) text-anchor="middle" { (word) }
+            });
+        }
     }
 
     /// A dot with the interval `low`…`high` around it, where it is known.
@@ -222,7 +234,7 @@ impl Chart {
     /// A word beside a place: to its right, or to its left where there is no room.
     pub(crate) fn word(&mut self, x: f64, y: f64, word: &str) {
         let (x, y) = (self.x(x), self.y(y));
-        let width = word.chars().count() as f64 * 6.5;
+        let width = word.chars().count() as f64 * LETTER;
         let fits = x + 9.0 + width < WIDTH;
         let (x, anchor) = if fits {
             (x + 9.0, "start")
@@ -309,6 +321,21 @@ mod tests {
             texts(log),
             ["10⁻⁵", "10⁻⁴", "0.001", "0.01", "0.1", "1", "10"]
         );
+    }
+
+    #[test]
+    fn words_above_rules_keep_clear_of_each_other() {
+        let axis = || Axis::over("", Scale::Linear, [1.0]);
+        let mut chart = Chart::new("", axis(), axis());
+        let rules = [0.5, 0.51, 0.52, 0.9].map(|at| (at, "word", String::new()));
+        chart.rules(rules);
+        let heights = |mark: &Markup| {
+            let y = mark.0.split("<text class=\"label\"").nth(1).unwrap();
+            let y = y.split(" y=\"").nth(1).unwrap();
+            y.split('"').next().unwrap().parse().unwrap()
+        };
+        let heights: Vec<f64> = chart.marks.iter().map(heights).collect();
+        assert_eq!(heights, [37.0, 24.0, 11.0, 37.0]);
     }
 
     #[test]

@@ -164,20 +164,16 @@ fn histogram(c: &Candidate) -> Markup {
         );
         chart.bar(bin.from, bin.to, bin.count as f64, &title);
     }
-    let rules = [
-        (c.kl.median, "median", 0),
-        (c.kl.mean.value, "mean", 1),
-        (c.kl.p90, "90 %", 0),
-        (c.kl.p99, "99 %", 0),
+    let mut rules = [
+        (c.kl.median, "median"),
+        (c.kl.mean.value, "mean"),
+        (c.kl.p90, "90 %"),
+        (c.kl.p99, "99 %"),
     ];
-    for (at, word, level) in rules.into_iter().filter(|(at, ..)| *at > 0.0) {
-        chart.rule(
-            at,
-            word,
-            level,
-            &format!("{word}: {} nats", significant(at)),
-        );
-    }
+    rules.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let title = |at, word| format!("{word}: {} nats", significant(at));
+    let on_axis = rules.into_iter().filter(|(at, _)| *at > 0.0);
+    chart.rules(on_axis.map(|(at, word)| (at, word, title(at, word))));
     html! {
         div {
             (chart.draw())

@@ -28,9 +28,9 @@ pub(super) fn overview(result: &Comparison, ranking: &Ranking, names: &[String])
 }
 
 fn ranked(result: &Comparison, ranking: &Ranking, names: &[String]) -> Markup {
-    let head = [
+    let is_judged = result.candidates.iter().any(|c| c.verdict.is_some());
+    let mut head = vec![
         "candidate",
-        "gate",
         "group",
         "size",
         "bits/weight",
@@ -41,6 +41,9 @@ fn ranked(result: &Comparison, ranking: &Ranking, names: &[String]) -> Markup {
         "top-1 agreement",
         "perplexity ratio",
     ];
+    if is_judged {
+        head.insert(1, "gate");
+    }
     let above = std::iter::once(None).chain(ranking.ranked.iter().map(Some));
     let rows: Vec<Vec<Markup>> = ranking
         .ranked
@@ -49,23 +52,26 @@ fn ranked(result: &Comparison, ranking: &Ranking, names: &[String]) -> Markup {
         .map(|(ranked, above)| {
             let pair = above.and_then(|above| ranking.pair(above.candidate, ranked.candidate));
             let over = pair.map(|pair| gain(&pair.difference)).unwrap_or_default();
-            row(
-                ranked,
-                &result.candidates[ranked.candidate],
-                &names[ranked.candidate],
-                over,
-            )
+            let c = &result.candidates[ranked.candidate];
+            let mut row = row(ranked, c, &names[ranked.candidate], over);
+            if is_judged {
+                row.insert(1, html! { (verdict(c)) });
+            }
+            row
         })
         .collect();
     table(&head, &rows)
 }
 
-fn row(ranked: &Ranked, c: &Candidate, name: &str, over: String) -> Vec<Markup> {
-    let verdict = match &c.verdict {
+fn verdict(c: &Candidate) -> &'static str {
+    match &c.verdict {
         Some(verdict) if verdict.passed => "✓ passed",
         Some(_) => "✗ failed",
         None => "–",
-    };
+    }
+}
+
+fn row(ranked: &Ranked, c: &Candidate, name: &str, over: String) -> Vec<Markup> {
     let front = match ranked.front {
         Front::On => "●",
         Front::Unproven => "○",
@@ -73,7 +79,6 @@ fn row(ranked: &Ranked, c: &Candidate, name: &str, over: String) -> Vec<Markup> 
     };
     let cells = [
         name.to_owned(),
-        verdict.to_owned(),
         ranked.groups.clone(),
         bytes(c.model.bytes),
         fixed(ranked.bits_per_weight, 2),

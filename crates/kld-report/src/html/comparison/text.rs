@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn colours_begin_at_plain_numbers() {
         assert_eq!(
-            edges_up_to(0.0057),
+            edges_up_to(0.0052),
             [3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3]
         );
         assert_eq!(edges_up_to(0.0).last(), Some(&1.0));
