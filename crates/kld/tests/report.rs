@@ -57,8 +57,8 @@ fn text_json_page_card_and_exit_code_have_one_verdict() {
         let told = [
             (
                 String::from_utf8(output.stdout).unwrap(),
-                "PASSED",
-                "FAILED",
+                "verdict: passed",
+                "verdict: FAILED",
             ),
             (read("page.html"), "✓ passed", "✗ failed"),
             (read("card.md"), "✓ passed", "✗ **failed**"),

@@ -2,7 +2,7 @@
 
 use kld_core::{Plan, Transcript, WindowRows};
 
-use super::{Contents, Run, header};
+use super::{Contents, Header, Run, header};
 use crate::{
     Error, Result,
     compare::{Keep, Kept, Measured, Sink},
@@ -46,8 +46,10 @@ pub fn join(runs: &[Run], keep: Keep) -> Result<Measured> {
 
 /// What two runs have to have in common beside the candidates.
 fn difference(first: &Run, other: &Run) -> Option<String> {
-    let mut headers = [&first.header, &other.header].map(Clone::clone);
-    headers.iter_mut().for_each(|header| header.part = None);
+    let headers = [first, other].map(|run| Header {
+        part: None,
+        ..run.header.clone()
+    });
     let plans = [first, other].map(|run| Plan {
         candidates: Vec::new(),
         noise_floor: false,

@@ -68,6 +68,17 @@ impl Axis {
         }
     }
 
+    /// A linear axis that begins near the least value: what it shows are places, not amounts.
+    pub(crate) fn around(title: &str, values: &[f64]) -> Self {
+        let axis = Self::over(title, Scale::Linear, values.iter().copied());
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let margin = (axis.high - least) / 8.0;
+        Self {
+            low: (least - margin).clamp(axis.low, axis.high - margin),
+            ..axis
+        }
+    }
+
     /// An axis of named places: the i-th stands at i + ½.
     pub(crate) fn of_names(title: &str, names: impl IntoIterator<Item = String>) -> Self {
         let named = |(i, name)| (i as f64 + 0.5, name);
@@ -121,9 +132,9 @@ fn linear_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
         .find(|step| *step >= rough * 0.999)
         .unwrap_or(10.0 * power);
     let decimals = (-step.log10().floor()).max(0.0) as i32;
-    let last = ((high - low) / step).floor() as usize;
-    (0..=last)
-        .map(|i| low + i as f64 * step)
+    let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
+    (first..=last)
+        .map(|i| i as f64 * step)
         .map(|v| (v, fixed(v, decimals)))
         .collect()
 }
@@ -316,6 +327,8 @@ mod tests {
         };
         let linear = Axis::over("", Scale::Linear, [0.0031, 0.0121]);
         assert_eq!(texts(linear), ["0.000", "0.005", "0.010"]);
+        let around = Axis::around("", &[77.6, 94.4, 145.0]);
+        assert_eq!(texts(around), ["80", "100", "120", "140"]);
         let log = Axis::over("", Scale::Log, [2e-5, 0.0, 3.0, f64::INFINITY]);
         assert_eq!(
             texts(log),

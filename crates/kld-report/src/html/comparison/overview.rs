@@ -104,10 +104,9 @@ fn sizes(candidates: &[Candidate], ranking: &Ranking, names: &[String]) -> Marku
     let ends = |c: &Candidate| [Some(c.kl.mean.value), c.kl.mean.low, c.kl.mean.high];
     let mut chart = Chart::new(
         "Size on disk against mean KL of every candidate, with the Pareto front",
-        Axis::over(
+        Axis::around(
             "size in MB",
-            Scale::Linear,
-            candidates.iter().map(megabytes),
+            &candidates.iter().map(megabytes).collect::<Vec<_>>(),
         ),
         Axis::over(
             "mean KL(P‖Q) in nats",
