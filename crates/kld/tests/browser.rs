@@ -1,9 +1,13 @@
 //! The page of a comparison in a real browser: it says what the JSON says, answers to mouse and keyboard, fits a phone, and asks for nothing.
 //!
-//! The environment names the browser: `KLD_CHROMIUM=/usr/bin/chromium`. Without it the tests are skipped, visibly; in CI (`CI=true`) that is
-//! a failure.
+//! The environment names the browser: `KLD_CHROMIUM=/usr/bin/chromium`; `cargo xtask test` finds or fetches one. Without it the tests are
+//! skipped, visibly; in CI (`CI=true`) that is a failure.
 
 #![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its own data has failed"
+)]
 
 mod chromium;
 mod desk;
@@ -174,7 +178,7 @@ fn a_page_fits_a_phone_a_dark_room_and_paper() {
     let (mut browser, _) = page(&Desk::new());
     browser.call(
         "Emulation.setDeviceMetricsOverride",
-        json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true }),
+        &json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true }),
     );
     assert_eq!(browser.value("document.documentElement.scrollWidth"), 360);
     let paper = "getComputedStyle(document.body).backgroundColor";
@@ -182,7 +186,7 @@ fn a_page_fits_a_phone_a_dark_room_and_paper() {
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         browser.call(
             "Emulation.setEmulatedMedia",
-            json!({ "features": features }),
+            &json!({ "features": features }),
         );
         browser.value(paper)
     };
@@ -191,7 +195,7 @@ fn a_page_fits_a_phone_a_dark_room_and_paper() {
     let dark = browser.value(paper);
     browser.value("document.getElementById('theme').click()");
     assert_ne!(browser.value(paper), dark);
-    browser.call("Emulation.setEmulatedMedia", json!({ "media": "print" }));
+    browser.call("Emulation.setEmulatedMedia", &json!({ "media": "print" }));
     let seen = "[0, 1].map(i => getComputedStyle(document.getElementById(`panel-${i}`)).display)";
     assert_eq!(browser.value(seen), json!(["block", "block"]));
 }

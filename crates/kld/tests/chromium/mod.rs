@@ -1,4 +1,4 @@
-//! A headless Chromium that a test steers by its DevTools protocol, over two named pipes: no port, no library.
+//! A headless Chromium that a test steers by its `DevTools` protocol, over two named pipes: no port, no library.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use tempfile::TempDir;
 const VARIABLE: &str = "KLD_CHROMIUM";
 
 /// Longer than a browser ever takes to answer, even on a machine that has a lot to do.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A page in a browser.
 pub(crate) struct Browser {
@@ -43,15 +43,15 @@ impl Browser {
     pub(crate) fn open(page: &Path) -> Option<Self> {
         let program = program()?;
         let mut browser = Self::start(&program);
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = browser.call("Target.attachToTarget", attach)["sessionId"].clone();
+        let session = browser.call("Target.attachToTarget", &attach)["sessionId"].clone();
         browser.session = session.as_str().map(str::to_owned);
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         let url = format!("file://{}", page.display());
-        browser.call("Page.navigate", json!({ "url": url }));
+        browser.call("Page.navigate", &json!({ "url": url }));
         browser.wait_for("Page.loadEventFired");
         Some(browser)
     }
@@ -123,7 +123,7 @@ impl Browser {
     }
 
     /// Calls a method of the protocol and waits for its result.
-    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub(crate) fn call(&mut self, method: &str, parameters: &Value) -> Value {
         self.last_id += 1;
         let mut message = json!({ "id": self.last_id, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -158,7 +158,7 @@ impl Browser {
     /// The value of an expression in the page.
     pub(crate) fn value(&mut self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "returnByValue": true });
-        let mut answer = self.call("Runtime.evaluate", parameters);
+        let mut answer = self.call("Runtime.evaluate", &parameters);
         assert!(
             answer["exceptionDetails"].is_null(),
             "{expression}: {answer}"
@@ -171,7 +171,7 @@ impl Browser {
         for kind in ["rawKeyDown", "keyUp"] {
             self.call(
                 "Input.dispatchKeyEvent",
-                json!({ "type": kind, "key": key }),
+                &json!({ "type": kind, "key": key }),
             );
         }
     }
@@ -183,7 +183,7 @@ impl Browser {
              const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})()"
         ));
         let parameters = json!({ "type": "mouseMoved", "x": middle[0], "y": middle[1] });
-        self.call("Input.dispatchMouseEvent", parameters);
+        self.call("Input.dispatchMouseEvent", &parameters);
     }
 }
 
