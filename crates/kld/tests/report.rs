@@ -44,11 +44,12 @@ fn a_page_is_one_file_that_says_what_the_json_says() {
 #[test]
 fn text_json_page_card_and_exit_code_have_one_verdict() {
     let desk = Desk::new();
-    for (gate, passes) in [("mean=1,top1=1", true), ("mean=1,top1=0", false)] {
+    for (gate, passes) in [("mean=1,js=0.5", true), ("mean=1,js=0.00001", false)] {
         let output = desk.kld(&format!(
             "compare p.gguf q4_0.gguf --text text.txt --context 32 --fail-above {gate} --json r.json --html page.html --markdown card.md"
         ));
-        assert_eq!(output.status.code(), Some(i32::from(!passes)));
+        let code = output.status.code();
+        assert_eq!(code, Some(i32::from(!passes)), "{}", stderr(&output));
         assert_eq!(
             desk.result("r.json")["candidates"][0]["verdict"]["passed"],
             passes

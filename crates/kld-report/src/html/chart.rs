@@ -267,6 +267,10 @@ impl Chart {
     /// The chart as a figure.
     pub(crate) fn draw(&self) -> Markup {
         let (right, foot) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        // Long names take turns on two lines.
+        let letters = self.x.labels.iter().map(|(_, name)| name.chars().count());
+        let widest = letters.max().unwrap_or(0) as f64 * LETTER;
+        let is_crowded = widest * self.x.labels.len() as f64 > right - LEFT;
         html! {
             figure {
                 svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(self.label) {
@@ -275,8 +279,9 @@ impl Chart {
                         line.grid x1=(LEFT) x2=(right) y1=(y) y2=(y) {}
                         text x=(LEFT - 7.0) y=(y + 4.0) text-anchor="end" { (text) }
                     }
-                    @for (value, text) in self.x.ticks() {
-                        text x=(self.x(value)) y=(foot + 17.0) text-anchor="middle" { (text) }
+                    @for (index, (value, text)) in self.x.ticks().iter().enumerate() {
+                        @let line = if is_crowded && index % 2 == 1 { 1.0 } else { 0.0 };
+                        text x=(self.x(*value)) y=(foot + 15.0 + line * LINE) text-anchor="middle" { (text) }
                     }
                     line.axis x1=(LEFT) x2=(right) y1=(foot) y2=(foot) {}
                     text x=(f64::midpoint(LEFT, right)) y=(HEIGHT - 8.0) text-anchor="middle" { (self.x.title) }

@@ -23,7 +23,10 @@ pub(super) fn overview(result: &Comparison, ranking: &Ranking, names: &[String])
             "● on the front of size against KL; ○ on it by its mean alone, not told apart from a smaller one."
         }
         @for note in &ranking.notes { p.warning role="note" { (note) } }
-        (sizes(&result.candidates, ranking, names))
+        div.pair {
+            div { h3 { "Size against KL" } (sizes(&result.candidates, ranking, names)) }
+            div { h3 { "From median to 99 % point; the dot is the mean" } (spread(&result.candidates, ranking, names)) }
+        }
     }
 }
 
@@ -133,6 +136,39 @@ fn sizes(candidates: &[Candidate], ranking: &Ranking, names: &[String]) -> Marku
         };
         chart.dot(megabytes(c), mean.value, interval, look, &title);
         chart.word(megabytes(c), mean.value, name);
+    }
+    chart.draw()
+}
+
+/// How far positions are spread: from the median over the mean, the dot, to the 99 % point.
+fn spread(candidates: &[Candidate], ranking: &Ranking, names: &[String]) -> Markup {
+    let best_first = || ranking.ranked.iter().map(|ranked| ranked.candidate);
+    let kls = best_first().map(|index| &candidates[index].kl);
+    let mut chart = Chart::new(
+        "Median, mean and 99 % point of KL of every candidate",
+        Axis::of_names("candidate", best_first().map(|index| names[index].clone())),
+        Axis::over(
+            "KL(P‖Q) in nats",
+            Scale::Log,
+            kls.flat_map(|kl| [kl.median, kl.mean.value, kl.p99]),
+        ),
+    );
+    for (place, index) in best_first().enumerate() {
+        let (kl, name) = (&candidates[index].kl, &names[index]);
+        let title = format!(
+            "{name}: median {}, mean {}, 99 % point {}",
+            significant(kl.median),
+            significant(kl.mean.value),
+            significant(kl.p99)
+        );
+        let ends = Some((kl.median, kl.p99));
+        chart.dot(
+            place as f64 + 0.5,
+            kl.mean.value,
+            ends,
+            Look::Filled,
+            &title,
+        );
     }
     chart.draw()
 }
