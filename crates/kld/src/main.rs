@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod dist;
 mod exit;
+mod explain;
 mod info;
 mod merge;
 mod models;
@@ -27,6 +28,7 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
+    Explain(explain::ExplainArgs),
     Merge(merge::MergeArgs),
     Info(info::InfoArgs),
 }
@@ -37,6 +39,7 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
+            Verb::Explain(args) => explain::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Info(args) => info::run(&args),
         }
