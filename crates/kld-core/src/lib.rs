@@ -27,7 +27,7 @@ pub mod sum;
 pub mod summary;
 pub mod transcript;
 
-pub use card::{Fallback, ModelCard, Quantized};
+pub use card::{Fallback, LogProbFloor, ModelCard, Quantized, Recorded, RecordingLoss};
 pub use error::{Error, Result};
 pub use observer::Observer;
 pub use plan::Plan;

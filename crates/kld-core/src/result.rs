@@ -6,7 +6,9 @@
 mod compare;
 mod explain;
 mod info;
+mod recording;
 mod score;
+mod text;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -14,7 +16,13 @@ pub use compare::{
 };
 pub use explain::{Effect, Explanation, Group, Step};
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
+pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+pub use text::{
+    Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
+    PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,
+    TextComparison, TextCounts,
+};
 
 use serde::{Deserialize, Serialize};
 

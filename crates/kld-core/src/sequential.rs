@@ -34,7 +34,7 @@ use crate::{
 pub const ALPHA: f64 = 0.05;
 
 /// Windows before the first look: the normal approximation and the estimate of the spread must hold from there on. In simulations
-/// (`docs/sequential.md`) 64 keep the promise where windows differ by up to half the mean; 32 do so only where they differ little.
+/// (`docs/sequential.md`) so many keep the promise where windows differ by up to half the mean.
 pub const FIRST_LOOK: usize = 64;
 
 /// When a comparison may stop: the mean KL of every candidate is known to within this half width.

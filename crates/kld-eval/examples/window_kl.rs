@@ -1,59 +1,37 @@
-//! The mean KL of every window, as JSON: what `golden/sequential/` keeps of a real comparison, and how a library user reads rows.
+//! The KL of every window that a run folder holds, as JSON: what `golden/sequential/` keeps of a real comparison, and how a library user
+//! reads rows.
 //!
-//! `cargo run --release -p kld-eval --example window_kl -- P.gguf Q.gguf… TEXT.txt`
+//! `cargo run --release -p kld-eval --example window_kl -- RUN_FOLDER`
 
 #![expect(clippy::print_stdout, reason = "an example prints")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use kld_core::{observer::Silent, summary::Quantity};
-use kld_eval::{
-    Cut, Work,
-    compare::{Job, Summaries},
-    read_fragments,
-};
-use kld_kernels::Kernel;
-use kld_models::{
-    LogitSource, Result, Tokenizer,
-    gguf::Metadata,
-    native::{LoadOptions, NativeModel},
-};
+use kld_core::{ModelCard, Summary, WindowRows, summary::Quantity};
+use kld_eval::{compare::Summaries, run::Run};
+use serde_json::{Value, json};
 
-fn open(path: &Path) -> Result<NativeModel> {
-    let tokenizer = Tokenizer::from_gguf(&Metadata::read(path)?)?;
-    NativeModel::open_gguf(path, tokenizer, &LoadOptions::default())
-}
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::env::args_os().nth(1).map(PathBuf::from);
+    let run = Run::open(&folder.ok_or("expected a run folder")?)?;
+    let mut summaries = Summaries::new(&run.plan);
+    for rows in run.contents()?.in_order::<WindowRows>()? {
+        summaries.add(&rows?);
+    }
 
-fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [reference, candidates @ .., text] = paths.as_slice() else {
-        return Err("expected P.gguf Q.gguf… TEXT.txt".into());
-    };
-    let reference = open(reference)?;
-    let candidates: Vec<NativeModel> = candidates.iter().map(|q| open(q)).collect::<Result<_>>()?;
-    let sources: Vec<&dyn LogitSource> = candidates.iter().map(|q| q as &dyn LogitSource).collect();
-
-    let fragments = read_fragments(std::slice::from_ref(text), "text")?;
-    let work = Work {
-        threads: 2,
-        kernel: Kernel::detect(),
-    };
-    let job = Job::new(&reference, &sources, &fragments, &Cut::default())?;
-    let mut summaries = Summaries::new(&job.plan);
-    job.measure(work, &Silent, &mut summaries)?;
-
-    let of = |(summary, model): (&kld_core::Summary, &NativeModel)| {
-        let windows: Vec<(u64, f64)> = summary
+    let of = |(summary, model): (&Summary, &ModelCard)| {
+        let (positions, sums): (Vec<u64>, Vec<f64>) = summary
             .windows()
-            .map(|(_, w)| (w.all.count, w.all[Quantity::Kl]))
-            .collect();
-        serde_json::json!({
-            "candidate": model.card().weights,
-            "positions": windows.iter().map(|w| w.0).collect::<Vec<_>>(),
-            "kl_sums_nats": windows.iter().map(|w| w.1).collect::<Vec<_>>(),
-        })
+            .map(|(_, window)| (window.all.count, window.all[Quantity::Kl]))
+            .unzip();
+        json!({ "candidate": model.name, "positions": positions, "kl_sums_nats": sums })
     };
-    let all: Vec<serde_json::Value> = summaries.0.iter().zip(&candidates).map(of).collect();
+    let all: Vec<Value> = summaries
+        .0
+        .iter()
+        .zip(&run.plan.candidates)
+        .map(of)
+        .collect();
     println!("{}", serde_json::to_string(&all)?);
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use kld_core::{
     Observer, Place, Plan, RowOutcome, Summary, TokenRow, WindowRows,
     observer::Progress,
-    result::{Comparison, METRICS_VERSION, RunRecord},
+    result::{Comparison, METRICS_VERSION, ProtocolRecord, RunRecord},
     row::TOP_K,
     sequential::StopRule,
     summary::Quantity,
@@ -23,9 +23,10 @@ use crate::{
     conclude::conclude,
     deal::{InMemory, Store, deal},
     pace::Pace,
-    prepare::{Prepared, Tokenized, compared_columns},
+    prepare::{Prepared, Tokenized, check_recorded, compared_columns},
     run::{Run, Worker},
     text::Fragment,
+    warning,
     window::{Cut, Window},
 };
 
@@ -90,7 +91,7 @@ impl<'a> Job<'a> {
     ///
     /// # Errors
     ///
-    /// If they cannot (see [`Tokenized::check_pair`]), or there is nothing to score.
+    /// If they cannot (see [`Tokenized::check_pair`]), a recording among them is of another token stream, or there is nothing to score.
     pub fn new(
         reference: &'a dyn LogitSource,
         candidates: &'a [&'a dyn LogitSource],
@@ -99,18 +100,58 @@ impl<'a> Job<'a> {
     ) -> Result<Self> {
         let tokens = Tokenized::new(fragments, reference, cut)?;
         for candidate in candidates {
-            tokens.check_pair(reference, *candidate, cut)?;
+            tokens.check_pair(reference, *candidate, cut.context)?;
         }
-        let prepared = Prepared::new(tokens, reference, cut)?;
+        let prepared = Prepared::new(&tokens, reference, cut)?;
+        let protocol = prepared.windows.record(cut);
+        Self::of(reference, candidates, prepared, protocol)
+    }
+
+    /// The same on the text of a recording among the models, the reference's if it is one; at most `max_windows`, chosen at random
+    /// where there is a seed.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); and if no model is a recording.
+    pub fn replay(
+        reference: &'a dyn LogitSource,
+        candidates: &'a [&'a dyn LogitSource],
+        max_windows: Option<usize>,
+        seed: Option<u64>,
+    ) -> Result<Self> {
+        let mut sources = std::iter::once(&reference).chain(candidates);
+        let script = sources.find_map(|source| source.script());
+        let script = script.ok_or(Error::NothingRecorded)?;
+        let tokens = Tokenized::of_script(script, reference)?;
+        for candidate in candidates {
+            tokens.check_pair(reference, *candidate, script.protocol.context)?;
+        }
+        let prepared = Prepared::replay(script, max_windows, seed);
+        let mut protocol = prepared.windows.record_as(&script.protocol);
+        protocol.seed = seed.or(protocol.seed);
+        Self::of(reference, candidates, prepared, protocol)
+    }
+
+    fn of(
+        reference: &'a dyn LogitSource,
+        candidates: &'a [&'a dyn LogitSource],
+        prepared: Prepared,
+        protocol: ProtocolRecord,
+    ) -> Result<Self> {
+        let sources = || std::iter::once(&reference).chain(candidates);
+        for source in sources() {
+            check_recorded(*source, &prepared.windows.windows)?;
+        }
+        let unfinished = sources().filter_map(|source| warning::unfinished(*source));
         let plan = Plan {
             reference: reference.card().clone(),
             candidates: candidates.iter().map(|c| c.card().clone()).collect(),
-            protocol: prepared.windows.record(cut),
+            protocol,
             transcript: prepared.transcript(reference.tokenizer()),
             order: (0..prepared.windows.windows.len() as u32).collect(),
             noise_floor: false,
             stop: None,
-            warnings: prepared.warnings(),
+            warnings: prepared.warnings().into_iter().chain(unfinished).collect(),
         };
         Ok(Self {
             plan,

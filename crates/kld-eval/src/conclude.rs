@@ -93,7 +93,10 @@ fn warnings(result: &Candidate, plan: &Plan) -> Vec<String> {
         result.effective_clusters,
         result.positions,
     ));
-    warnings.extend(warning::noise(result.above_noise_floor.as_ref()));
+    for model in [reference, &result.model] {
+        warnings.extend(warning::lossy(model, result.kl.mean.value));
+    }
+    warnings.extend(warning::noise(result));
     warnings.extend(warning::padding(
         result
             .padding_mass_reference

@@ -87,6 +87,30 @@ pub enum Error {
         /// The candidate.
         candidate_name: String,
     },
+    /// A recording that does not have what is to be compared.
+    #[error(
+        "{recording} does not have window {index} of this text: it was recorded on another token stream, or cut otherwise (its {windows} \
+         windows of {context} tokens, scored {scored}, protocol {protocol})"
+    )]
+    RecordingDiffers {
+        /// The recording.
+        recording: String,
+        /// The first window that it does not have.
+        index: usize,
+        /// How many it has.
+        windows: usize,
+        /// Tokens per window.
+        context: usize,
+        /// Which rows of them it has.
+        scored: String,
+        /// Whose rules cut them.
+        protocol: String,
+    },
+    /// No text, and nobody who brings one.
+    #[error(
+        "no text to compare on: none was given, and no model is a recording, which would bring its own"
+    )]
+    NothingRecorded,
     /// A window that a model cannot hold.
     #[error("a window of {context} tokens was asked for, but {model} was made for at most {limit}")]
     ContextTooLong {

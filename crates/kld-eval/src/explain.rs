@@ -134,7 +134,12 @@ fn conclude(
     let (errors_clustered_by, (clusters, effective_clusters)) = together.clusters();
     let positions = together.total().count;
     let mut warnings = plan.warnings.clone();
-    warnings.extend(warning::not_finite(together.not_finite(), positions));
+    if let Some(worst) = summaries.iter().max_by_key(|s| s.not_finite()) {
+        warnings.extend(warning::not_finite(
+            worst.not_finite(),
+            worst.total().count,
+        ));
+    }
     warnings.extend(warning::few_clusters(
         errors_clustered_by,
         clusters,

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod frequency;
 mod pace;
 pub mod prepare;
+pub mod record;
 pub mod run;
 pub mod score;
 pub mod text;

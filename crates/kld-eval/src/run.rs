@@ -125,6 +125,22 @@ impl Run {
     ///
     /// If the folder is of another verb or its files are damaged.
     pub fn comparison(&self) -> Result<Comparison> {
+        let (summaries, record) = self.measured()?;
+        Ok(conclude(&self.plan, &summaries.0, record))
+    }
+
+    /// Is there nothing left to measure? All windows are there, or those with which the plan's rule to stop is met.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be read.
+    pub fn is_complete(&self) -> Result<bool> {
+        Ok(self.contents()?.is_complete()
+            || (self.plan.stop.is_some() && self.measured()?.1.complete))
+    }
+
+    /// The windows of a comparison that count, and how the run went.
+    fn measured(&self) -> Result<(Summaries, RunRecord)> {
         let mut summaries = Summaries::new(&self.plan);
         let (mut windows_done, mut enough) = (0, false);
         for rows in self.contents()?.in_order::<WindowRows>()? {
@@ -137,7 +153,7 @@ impl Run {
         }
         let mut record = self.record(windows_done);
         record.complete |= enough;
-        Ok(conclude(&self.plan, &summaries.0, record))
+        Ok((summaries, record))
     }
 
     /// How the run went, as far as the folder tells: not how many threads there were and how long they took.

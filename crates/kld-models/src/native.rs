@@ -26,27 +26,28 @@ mod config;
 mod decoder;
 mod differentiable;
 mod family;
-mod files;
+pub(crate) mod files;
 mod gguf_config;
-mod identity;
+pub(crate) mod identity;
 mod inspect;
 mod json_config;
 mod noise;
-mod plain;
+pub(crate) mod plain;
 mod replace;
 mod rope;
 mod select;
 pub(crate) mod store;
-mod stored_matrix;
+pub(crate) mod stored_matrix;
 mod tape;
-mod weights;
+pub(crate) mod weights;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kld_core::ModelCard;
 
+use crate::source::{HeadTransform, OutputHead};
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
 pub use change::Change;
 pub use differentiable::DifferentiableModel;
@@ -60,6 +61,7 @@ use weights::{Loaded, Plan, Ready, Residency};
 
 /// A model that this program runs itself.
 pub struct NativeModel {
+    path: PathBuf,
     card: ModelCard,
     tokenizer: Arc<Tokenizer>,
     plan: Plan,
@@ -130,6 +132,7 @@ impl NativeModel {
         let weights = plan.load(&arithmetic, &store, residency)?;
         let head = Head::load(&store, plan.head(), residency)?;
         Ok(Self {
+            path: path.to_owned(),
             card,
             tokenizer: Arc::new(tokenizer),
             plan,
@@ -149,6 +152,7 @@ impl NativeModel {
         let mut card = self.card.clone();
         card.compute += BF16_ACTIVATIONS;
         Self {
+            path: self.path.clone(),
             card,
             tokenizer: Arc::clone(&self.tokenizer),
             plan: self.plan.clone(),
@@ -217,6 +221,26 @@ impl LogitSource for NativeModel {
             hidden: self.hidden_states(tokens)?,
         }))
     }
+
+    fn head(&self) -> Option<OutputHead<'_>> {
+        // Of a model that was made in memory no file has the head.
+        if self.card.quantized.is_some() {
+            return None;
+        }
+        let matrix = self.plan.head();
+        let stored = self
+            .store
+            .get(&matrix.weight_name(), &matrix.shape())
+            .ok()?;
+        Some(OutputHead {
+            path: &self.path,
+            dtype: stored.dtype,
+            columns: matrix.outputs,
+            width: matrix.inputs,
+            bytes: self.store.bytes(stored),
+            transform: HeadTransform::default(),
+        })
+    }
 }
 
 impl std::fmt::Debug for NativeModel {
@@ -234,15 +258,25 @@ struct Window<'a> {
     hidden: Rows,
 }
 
+impl Window<'_> {
+    fn states(&self, positions: Range<usize>) -> &[f32] {
+        let width = self.hidden.width;
+        &self.hidden.values[positions.start * width..positions.end * width]
+    }
+}
+
 impl WindowLogits for Window<'_> {
     fn positions(&self) -> usize {
         self.hidden.count()
     }
 
     fn rows(&self, positions: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
-        let width = self.hidden.width;
-        let hidden = &self.hidden.values[positions.start * width..positions.end * width];
+        let hidden = self.states(positions);
         self.model.head.logits(&self.model.store, hidden, out)
+    }
+
+    fn hidden(&self, positions: Range<usize>) -> Option<&[f32]> {
+        Some(self.states(positions))
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod folder;
 mod gguf;
 mod piece;
+pub(crate) mod portable;
 mod scores;
 mod split;
 
@@ -43,6 +44,7 @@ pub const MAX_VOCABULARY: u32 = 1 << 22;
 const CHUNK_BYTES: usize = 1 << 16;
 
 /// The tokenizer of a model; can be used from several threads at once.
+#[derive(Clone)]
 pub struct Tokenizer {
     /// Takes text that spells a special token for text.
     engine: Engine,

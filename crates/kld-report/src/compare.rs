@@ -32,6 +32,7 @@ const FALLBACKS_SHOWN: usize = 3;
 impl Exporter<Comparison> for Terminal {
     fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "reference  {}", model(&result.reference))?;
+        write!(out, "{}", self.recorded(&result.reference))?;
         writeln!(out, "text       {}", protocol(&result.protocol))?;
         if !result.run.complete {
             writeln!(
@@ -76,7 +77,11 @@ impl Terminal {
     }
 
     fn candidate(self, c: &Candidate, floor: Option<&NoiseFloor>) -> String {
-        let mut text = format!("candidate  {}\n", model(&c.model));
+        let mut text = format!(
+            "candidate  {}\n{}",
+            model(&c.model),
+            self.recorded(&c.model)
+        );
         text.push_str(
             &c.model
                 .quantized
@@ -119,6 +124,37 @@ impl Terminal {
             .for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
         text.push_str(&c.verdict.as_ref().map(verdict).unwrap_or_default());
         text
+    }
+
+    /// What a recording gives back of the model that was recorded; nothing of a model itself.
+    pub(crate) fn recorded(self, card: &ModelCard) -> String {
+        let Some(recorded) = &card.recorded else {
+            return String::new();
+        };
+        let unit = self.unit.name();
+        let loses = recorded.loss.as_ref().map(|loss| {
+            format!(
+                "; loses KL {} {unit} a row, at most {}: less cannot be told",
+                plus_minus(&self.scaled(&loss.kl)),
+                significant(loss.max * self.unit.per_nat())
+            )
+        });
+        let floor = recorded.floor.as_ref().map(|floor| {
+            format!(
+                "; {} of its entries lie at a floor {} nats below the top, its rows sum to {} on average and {} at most",
+                share(floor.share_at_floor),
+                floor.nats,
+                digits(floor.mass_mean, 5),
+                digits(floor.mass_max, 5)
+            )
+        });
+        let exact = (loses.is_none() && floor.is_none()).then(|| ", exact".to_owned());
+        let what: String = [exact, loses, floor].into_iter().flatten().collect();
+        format!(
+            "           {} of {}{what}\n",
+            recorded.keep,
+            plain(&recorded.of)
+        )
     }
 
     fn divergence(self, name: &str, d: &Divergence) -> Vec<String> {

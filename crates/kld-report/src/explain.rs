@@ -1,5 +1,7 @@
 //! An explanation on a terminal: groups of matrices, and the recipe.
 
+mod csv;
+
 use std::io::{self, Write};
 
 use kld_core::{

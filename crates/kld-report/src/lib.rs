@@ -12,6 +12,7 @@ mod ranking;
 mod score;
 mod sequential;
 mod table;
+mod text;
 
 use std::io::{self, Write};
 

@@ -20,7 +20,7 @@ use kld_report::{Csv, Json, Terminal as Table, Unit};
 use crate::{
     args::{ScoredName, Size, TextArgs, WorkArgs, refuse_overwriting},
     exit::Outcome,
-    models::Opener,
+    models::{Opener, Source},
     output::Output,
     progress::Terminal,
     quantize::QuantizeArgs,
@@ -31,7 +31,8 @@ use crate::{
 ///
 /// The reference P comes first, then one or more candidates Q. Every scored position of the text gets both rows of
 /// logits, and from them D(P‖Q), D(Q‖P), JS and more; errors are clustered by fragment, because the tokens of one text are not
-/// independent. A model is a Hugging Face folder, `org/name[@revision]`, or a .gguf file.
+/// independent. A model is a Hugging Face folder, `org/name[@revision]`, a .gguf file, or a recording of one (`kld record`), which
+/// brings its text; P may also be llama.cpp's file of --kl-divergence-base.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = USAGE)]
 pub(crate) struct CompareArgs {
@@ -111,6 +112,7 @@ Examples:
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
   kld compare p.gguf q8_0.gguf q5_1.gguf q4_0.gguf --text wiki.txt --pick max-kl=0.02   # the smallest that is close enough
   kld compare p.gguf q.gguf --text wiki.txt --until 2%                 # no more windows than it takes
+  kld compare p.kldrec q8_0.gguf q4_0.gguf                             # P was recorded: neither P nor the text is needed
   kld compare p.gguf q.gguf --text wiki.txt --run night                # nothing is lost: after a power cut go on with
   kld compare --run night --resume                                     # (the same in a second shell works beside it)
 
@@ -185,19 +187,22 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
 fn measure(args: &CompareArgs, work: Work, observer: &Terminal) -> anyhow::Result<Comparison> {
     let fragments = args.text.fragments()?;
     let mut opener = Opener::new(args.work.memory.map(|size| size.0), observer);
-    let reference = opener.open(&args.reference)?;
-    let mut candidates = args
-        .candidates
-        .iter()
-        .map(|name| opener.open(name))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    candidates.extend(args.what_if.candidates(&reference, &mut opener)?);
-    let other_way = || reference.with_bf16_activations();
-    candidates.extend(args.noise_floor.then(other_way));
-    let candidates: Vec<&dyn LogitSource> =
-        candidates.iter().map(|c| c as &dyn LogitSource).collect();
+    let (reference, mut candidates) = opener.open_all(&args.reference, &args.candidates)?;
+    for made in args.what_if.candidates(&reference, &mut opener)? {
+        candidates.push(Source::Model(Box::new(made)));
+    }
+    if args.noise_floor {
+        let other_way = reference.model("--noise-floor")?.with_bf16_activations();
+        candidates.push(Source::Model(Box::new(other_way)));
+    }
+    let candidates: Vec<&dyn LogitSource> = candidates.iter().map(|c| &**c).collect();
+    let sources = std::iter::once(&*reference).chain(candidates.iter().copied());
 
-    let job = Job::new(&reference, &candidates, &fragments, &args.cut()?)?;
+    let cut = args.cut()?;
+    let job = match args.text.recorded(sources, args.score)? {
+        Some(_) => Job::replay(&*reference, &candidates, cut.max_windows, cut.seed)?,
+        None => Job::new(&*reference, &candidates, &fragments, &cut)?,
+    };
     let job = if args.noise_floor {
         job.with_noise_floor()
     } else {

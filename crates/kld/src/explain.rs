@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use kld_eval::explain::{By, Swap, explain};
 use kld_models::{gguf::BlockType, native::Selection};
-use kld_report::{Json, Terminal as Table, Unit};
+use kld_report::{Csv, Json, Terminal as Table, Unit};
 
 use crate::{
     args::{ScoredName, TextArgs, WorkArgs, refuse_overwriting},
@@ -61,6 +61,10 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
 
+    /// Write a tidy table (one row per group) as CSV to a file, or - for stdout instead of the table
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    csv: Option<PathBuf>,
+
     /// Show divergences in bits instead of nats
     #[arg(long, help_heading = "Output")]
     bits: bool,
@@ -102,13 +106,14 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Outcome> {
     let inputs: Vec<&Path> = std::iter::once(Path::new(&args.reference))
         .chain(args.text.text.iter().map(PathBuf::as_path))
         .collect();
-    refuse_overwriting(&[args.json.as_ref()], &inputs)?;
+    refuse_overwriting(&[args.json.as_ref(), args.csv.as_ref()], &inputs)?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
+    let csv = args.csv.as_deref().map(Output::open).transpose()?;
     let fragments = args.text.fragments()?;
     let work = args.work.work()?;
     let observer = Terminal::listening()?;
     let mut opener = Opener::new(args.work.memory.map(|size| size.0), &observer);
-    let model = opener.open(&args.reference)?;
+    let model = opener.open_model(&args.reference)?;
 
     let cut = args.text.cut(args.score, ScoredName::SecondHalf)?;
     let swap = args.swap(opener.memory_left());
@@ -121,9 +126,12 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Outcome> {
         () if result.positions == 0 => Outcome::NothingMeasured,
         () => Outcome::Fine,
     };
-    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
+    let stdout_is_taken = [&json, &csv].into_iter().flatten().any(Output::is_stdout);
     if let Some(json) = json {
         json.write(&Json, &result)?;
+    }
+    if let Some(csv) = csv {
+        csv.write(&Csv, &result)?;
     }
     if stdout_is_taken {
         observer.warn_all(result.warnings);

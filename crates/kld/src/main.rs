@@ -11,8 +11,10 @@ mod models;
 mod output;
 mod progress;
 mod quantize;
+mod record;
 mod run_folder;
 mod score;
+mod text;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,8 @@ enum Verb {
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
     Explain(explain::ExplainArgs),
+    Text(Box<text::TextArgs>),
+    Record(record::RecordArgs),
     Merge(merge::MergeArgs),
     Info(info::InfoArgs),
 }
@@ -40,6 +44,8 @@ impl Verb {
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
             Verb::Explain(args) => explain::run(&args),
+            Verb::Text(args) => text::run(&args),
+            Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Info(args) => info::run(&args),
         }

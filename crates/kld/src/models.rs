@@ -2,13 +2,20 @@
 
 mod memory;
 
-use std::{env, ffi::OsString, fs, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use kld_models::{
-    LogitSource, Tokenizer,
+    LogitSource, Recording, Tokenizer,
     gguf::{BlockType, Metadata},
     hub::{Format, HubOptions, Location},
+    llama_cpp::LogProbFile,
     native::{LoadOptions, NativeModel, Selection},
 };
 
@@ -47,21 +54,76 @@ impl<'a> Opener<'a> {
             .with_context(|| format!("cannot find model {name}"))
     }
 
-    /// Opens a model.
-    pub(crate) fn open(&mut self, name: &str) -> anyhow::Result<NativeModel> {
+    /// The tokenizer of a model, or one in a file in the form of `tokenizer.json`.
+    pub(crate) fn tokenizer(&self, name: &str) -> anyhow::Result<Tokenizer> {
+        let path = Path::new(name);
+        if path.is_file() && path.extension().is_some_and(|ending| ending == "json") {
+            return Tokenizer::from_file(path)
+                .with_context(|| format!("cannot read the tokenizer {name}"));
+        }
+        tokenizer(&self.locate(name)?)
+    }
+
+    /// Opens whatever gives logits: a model, or a recording of one.
+    pub(crate) fn open(&mut self, name: &str) -> anyhow::Result<Source> {
+        let path = Path::new(name);
+        if Recording::is_one(path) {
+            let recording = Recording::open(path, &self.options(name, None))
+                .with_context(|| format!("cannot open recording {name}"))?;
+            self.account(recording.resident_bytes());
+            return Ok(Source::Recording(Box::new(recording)));
+        }
+        if LogProbFile::is_one(path) {
+            bail!(
+                "{name} is llama.cpp's file of log-probs, which knows no tokenizer: give it as the reference P, beside a model whose \
+                 tokenizer it is read with"
+            );
+        }
+        Ok(Source::Model(Box::new(self.open_model(name)?)))
+    }
+
+    /// Opens a reference and candidates, in the order in which they are named, save that a reference without tokenizer takes that of
+    /// a candidate.
+    pub(crate) fn open_all(
+        &mut self,
+        reference: &str,
+        candidates: &[String],
+    ) -> anyhow::Result<(Source, Vec<Source>)> {
+        let path = Path::new(reference);
+        if !LogProbFile::is_one(path) {
+            return Ok((
+                self.open(reference)?,
+                candidates
+                    .iter()
+                    .map(|q| self.open(q))
+                    .collect::<anyhow::Result<_>>()?,
+            ));
+        }
+        let candidates: Vec<Source> = candidates
+            .iter()
+            .map(|q| self.open(q))
+            .collect::<anyhow::Result<_>>()?;
+        let lender = candidates
+            .first()
+            .context("no candidate whose tokenizer could be used")?;
+        let tokenizer = lender.tokenizer().clone();
+        let file = LogProbFile::open(path, tokenizer, Some(reference))
+            .with_context(|| format!("cannot open {reference}"))?;
+        Ok((Source::LogProbs(Box::new(file)), candidates))
+    }
+
+    /// Opens a model that is run.
+    pub(crate) fn open_model(&mut self, name: &str) -> anyhow::Result<NativeModel> {
         let location = self.locate(name)?;
-        let options = LoadOptions {
-            memory_limit_bytes: self.memory,
-            name: Some(name.to_owned()),
-            revision: location.commit.clone(),
-        };
+        let options = self.options(name, location.commit.clone());
         let tokenizer = tokenizer(&location)?;
         let model = match location.format {
             Format::Folder => NativeModel::open_folder(&location.path, tokenizer, &options),
             Format::Gguf => NativeModel::open_gguf(&location.path, tokenizer, &options),
         }
         .with_context(|| format!("cannot open model {name}"))?;
-        Ok(self.accounted(model))
+        self.account(model.resident_bytes());
+        Ok(model)
     }
 
     /// Makes a candidate of a model by quantizing the selected matrices.
@@ -78,15 +140,57 @@ impl<'a> Opener<'a> {
         };
         let dtype = dtype.name().to_lowercase();
         let name = format!("{} → {dtype}{only}", model.card().name);
-        Ok(self.accounted(model.with(&name, &blocks, self.memory)?))
+        let made = model.with(&name, &blocks, self.memory)?;
+        self.account(made.resident_bytes());
+        Ok(made)
     }
 
-    /// Takes what a model holds from the memory that is left.
-    fn accounted(&mut self, model: NativeModel) -> NativeModel {
-        if let Some(memory) = &mut self.memory {
-            *memory = memory.saturating_sub(model.resident_bytes());
+    fn options(&self, name: &str, revision: Option<String>) -> LoadOptions {
+        LoadOptions {
+            memory_limit_bytes: self.memory,
+            name: Some(name.to_owned()),
+            revision,
         }
-        model
+    }
+
+    /// Takes what is held from the memory that is left.
+    fn account(&mut self, bytes: u64) {
+        if let Some(memory) = &mut self.memory {
+            *memory = memory.saturating_sub(bytes);
+        }
+    }
+}
+
+/// Somebody who gives logits, by what it is.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Model(Box<NativeModel>),
+    Recording(Box<Recording>),
+    LogProbs(Box<LogProbFile>),
+}
+
+impl Source {
+    /// The model, for what only a model that is run can do.
+    pub(crate) fn model(&self, flag: &str) -> anyhow::Result<&NativeModel> {
+        match self {
+            Source::Model(model) => Ok(model),
+            _ => bail!(
+                "{flag} runs P in another way, but {} is not run, only its rows are read: give the model itself as P",
+                self.card().name
+            ),
+        }
+    }
+}
+
+impl Deref for Source {
+    type Target = dyn LogitSource;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Source::Model(model) => &**model,
+            Source::Recording(recording) => &**recording,
+            Source::LogProbs(file) => &**file,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use kld_models::{
     native::{NativeModel, Selection},
 };
 
-use crate::models::Opener;
+use crate::models::{Opener, Source};
 
 /// Which candidates to make of P.
 #[derive(Debug, Args)]
@@ -28,9 +28,13 @@ impl QuantizeArgs {
     /// Makes the candidates.
     pub(crate) fn candidates(
         &self,
-        reference: &NativeModel,
+        reference: &Source,
         opener: &mut Opener<'_>,
     ) -> anyhow::Result<Vec<NativeModel>> {
+        if self.quantize.is_empty() {
+            return Ok(Vec::new());
+        }
+        let reference = reference.model("--quantize")?;
         let selection = Selection::new(self.only.clone());
         let mut made = Vec::new();
         for (index, &dtype) in self.quantize.iter().enumerate() {

@@ -78,14 +78,13 @@ impl RunArgs {
         }
     }
 
-    /// The run, where all its arguments come from the folder and all its windows are measured: then no model is needed.
+    /// The run, where all its arguments come from the folder and nothing is left to measure: then no model is needed.
     pub(crate) fn finished(&self) -> anyhow::Result<Option<Run>> {
         let Some(folder) = self.run.as_ref().filter(|_| self.recalled) else {
             return Ok(None);
         };
         let run = Run::open(folder)?;
-        let complete = run.contents()?.is_complete();
-        Ok(complete.then_some(run))
+        Ok(run.is_complete()?.then_some(run))
     }
 
     /// Leaves the result in the folder, beside what it was made of.

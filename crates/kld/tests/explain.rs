@@ -2,7 +2,9 @@
 
 mod desk;
 
-use desk::Desk;
+use std::fs;
+
+use desk::{Desk, golden};
 use serde_json::Value;
 
 const TEXT: &str = "--text text.txt --context 32";
@@ -93,6 +95,50 @@ fn the_bits_are_those_of_the_seed_whatever_threads_and_memory() {
 }
 
 #[test]
+fn errors_and_bytes_are_those_of_an_independent_quantizer() {
+    let golden = fs::read_to_string(golden("../quantize/groups.json")).unwrap();
+    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let desk = Desk::new();
+    for (dtype, by) in [("Q4_0", "kind"), ("Q5_1", "layer"), ("Q8_0", "kind")] {
+        let tensors = dtype.to_lowercase();
+        let result = explained(&desk, &format!("--tensors {tensors} --by {by}"));
+        let groups = result["groups"].as_array().unwrap();
+        let expected = golden[dtype][by].as_object().unwrap();
+        assert_eq!(groups.len(), expected.len());
+        for group in groups {
+            let expected = &expected[group["name"].as_str().unwrap()];
+            for field in ["bytes_before", "bytes_after"] {
+                assert_eq!(group[field], expected[field], "{dtype} {group}");
+            }
+            let error = |of: &Value| of["relative_error"].as_f64().unwrap();
+            let off = (error(group) / error(expected) - 1.0).abs();
+            assert!(off < 1e-12, "{dtype} {off:e} {group}");
+        }
+    }
+}
+
+#[test]
+fn the_csv_has_a_row_for_each_group_and_one_for_all_in_full_precision() {
+    let desk = Desk::new();
+    let arguments = "--tensors q4_0 --by layer";
+    let result = explained(&desk, arguments);
+    let table = desk.printed(&format!("explain p.gguf {arguments} {TEXT} --csv -"));
+    let rows: Vec<Vec<&str>> = table.lines().map(|l| l.split(',').collect()).collect();
+    let column = |name: &str| rows[0].iter().position(|head| *head == name).unwrap();
+    let groups = result["groups"].as_array().unwrap();
+    assert_eq!(rows.len(), 1 + groups.len() + 1);
+    for (row, group) in rows[1..].iter().zip(groups.iter().chain([&result["together"]])) {
+        assert_eq!(row.len(), rows[0].len());
+        let told: f64 = row[column("kl_mean_nats")].parse().unwrap();
+        assert_eq!(told, group["kl"]["value"]);
+        let told: f64 = row[column("noise_kl_mean_nats")].parse().unwrap();
+        assert_eq!(told, group["noise_kl"]["value"]);
+    }
+    let first = result["recipe"][0]["group"].as_u64().unwrap() as usize;
+    assert_eq!(rows[1 + first][column("recipe_step")], "1");
+}
+
+#[test]
 fn what_saves_nothing_is_no_recipe() {
     let desk = Desk::new();
     let table = desk.printed(&format!("explain p.gguf --tensors f32 {TEXT}"));
@@ -103,5 +149,8 @@ fn what_saves_nothing_is_no_recipe() {
 fn what_cannot_be_swapped_is_refused() {
     let desk = Desk::new();
     insta::assert_snapshot!(desk.refused(&format!("explain p.gguf {TEXT}")), @"");
+    insta::assert_snapshot!(desk.refused(&format!("explain p.gguf --tensors q9_0 {TEXT}")), @"");
     insta::assert_snapshot!(desk.refused(&format!("explain p.gguf --tensors q4_0 --only attn {TEXT}")), @"");
+    insta::assert_snapshot!(desk.refused(&format!("explain p.gguf --tensors q4_0 --by head {TEXT}")), @"");
+    insta::assert_snapshot!(desk.refused(&format!("explain p.gguf --tensors q4_0 --json text.txt {TEXT}")), @"");
 }

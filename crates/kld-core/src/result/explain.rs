@@ -74,6 +74,7 @@ pub struct Effect {
     /// Bytes of the quantized ones.
     pub bytes_after: u64,
     /// ‖W′ − W‖ / ‖W‖ over all values.
+    #[serde(with = "crate::number")]
     pub relative_error: f64,
     /// Mean D(P‖Q), in nats.
     pub kl: Estimate,

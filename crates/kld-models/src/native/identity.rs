@@ -35,6 +35,7 @@ pub(crate) fn card(path: &Path, opened: &Opened, compute: &str) -> Result<ModelC
             .sum(),
         vocabulary: config.vocabulary,
         context_length: config.context_length,
+        recorded: None,
         quantized: None,
     })
 }
@@ -82,6 +83,11 @@ pub(crate) fn hash(store: &Store) -> String {
         _ => Sha256::digest(hashes.concat()).to_vec(),
     };
     hex(&whole)
+}
+
+/// SHA-256 of the bytes of a file, lower-case hex.
+pub(crate) fn hash_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// SHA-256 for a model with other tensors in the place of some of its own: over the hash of the model, and name, type, length

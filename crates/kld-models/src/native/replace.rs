@@ -310,6 +310,7 @@ impl NativeModel {
             (store, blocks)
         };
         Ok(Self {
+            path: self.path.clone(),
             card,
             tokenizer: Arc::clone(&self.tokenizer),
             plan: self.plan.clone(),

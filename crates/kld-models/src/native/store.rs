@@ -96,6 +96,37 @@ impl Store {
         Ok(store)
     }
 
+    /// The one tensor called `name` that lies at `bytes` of a file.
+    pub(crate) fn single(
+        path: &Path,
+        name: &str,
+        dtype: BlockType,
+        shape: Vec<usize>,
+        bytes: Range<usize>,
+    ) -> Result<Self> {
+        let mut store = Self {
+            files: Arc::new(vec![(path.to_owned(), map(path)?)]),
+            tensors: BTreeMap::new(),
+        };
+        let fits = bytes.end <= store.files[0].1.len();
+        let stored = Stored {
+            shape,
+            dtype,
+            place: Place::File { file: 0, bytes },
+        };
+        let needed = dtype.bytes_for(stored.values() as u64);
+        if !fits || needed != Some(stored.size() as u64) {
+            let what = format!(
+                "{} bytes of {dtype} cannot be '{name}' of shape {:?}",
+                stored.size(),
+                stored.shape
+            );
+            return Err(Error::malformed(path, what));
+        }
+        store.insert(name, stored)?;
+        Ok(store)
+    }
+
     /// The same files with other tensors in the place of those of the same names.
     pub(crate) fn with(&self, others: impl IntoIterator<Item = (String, Stored)>) -> Self {
         let mut tensors = self.tensors.clone();
@@ -376,7 +407,7 @@ fn block_type(dtype: Dtype) -> BlockType {
     unsafe_code,
     reason = "a file is mapped, so that models larger than memory can be read"
 )]
-fn map(path: &Path) -> Result<Mmap> {
+pub(crate) fn map(path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     // SAFETY: the map is read-only, and only as bytes, of which every pattern is valid. If another process cuts
     // the file while it is used, the system ends this one (SIGBUS); a model file is not written to while in use.

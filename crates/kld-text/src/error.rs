@@ -1,0 +1,86 @@
+//! What can go wrong between bodies of text and numbers.
+
+use std::path::PathBuf;
+
+/// An error of this crate; names the thing, what was expected and what came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No text where text was named.
+    #[error("no text in {source_names}")]
+    NoText {
+        /// What was named.
+        source_names: String,
+    },
+    /// A file whose ending says nothing.
+    #[error("{path}: expected .txt, .md, .jsonl (also with .zst) or .parquet", path = path.display())]
+    UnknownTextKind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Text in another encoding, or no text.
+    #[error("{name}: not UTF-8 at byte {offset}")]
+    NotUtf8 {
+        /// The document.
+        name: String,
+        /// The first byte of the document that is wrong.
+        offset: u64,
+    },
+    /// A file that holds a zero byte, as no text does.
+    #[error("{name}: a zero byte at {offset}: expected text, this is binary or UTF-16")]
+    Binary {
+        /// The document.
+        name: String,
+        /// Where the byte is.
+        offset: u64,
+    },
+    /// A record that is none, or has no text where it should.
+    #[error("{name}: {problem}")]
+    BadRecord {
+        /// File and line.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file that is no table of counts, or not the whole of one.
+    #[error("{path}: {problem}", path = path.display())]
+    BadTable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Tables that do not count the same.
+    #[error("one counts {here}, the other {there}: expected the same in both")]
+    DifferentCounts {
+        /// What the first counts.
+        here: String,
+        /// What the second counts.
+        there: String,
+    },
+    /// The tokenizer failed.
+    #[error("cannot tokenize: {0}")]
+    Tokenizer(String),
+    /// The user has asked to stop.
+    #[error("stopped before the end")]
+    Interrupted,
+    /// Counts or a distribution of these bodies are none.
+    #[error("{side} {source}")]
+    Core {
+        /// The body.
+        side: &'static str,
+        /// What is wrong with it.
+        source: kld_core::Error,
+    },
+}
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
