@@ -135,10 +135,7 @@ fn conclude(
     let positions = together.total().count;
     let mut warnings = plan.warnings.clone();
     if let Some(worst) = summaries.iter().max_by_key(|s| s.not_finite()) {
-        warnings.extend(warning::not_finite(
-            worst.not_finite(),
-            worst.total().count,
-        ));
+        warnings.extend(warning::not_finite(worst.not_finite(), worst.total().count));
     }
     warnings.extend(warning::few_clusters(
         errors_clustered_by,

@@ -12,7 +12,7 @@ use kld_core::{
 use crate::{
     Exporter, Terminal,
     compare::{model, protocol, quantized},
-    format::{bytes, count, fixed, parameters, percent, plain, plus_minus, shortened, significant},
+    format::{bytes, fixed, parameters, percent, plain, plus_minus, shortened, significant},
     table::{and_more, bar, layout},
 };
 
@@ -125,7 +125,7 @@ impl Terminal {
         }
         layout("", &rows)
             + &and_more(e.recipe.len(), SHOWN)
-            + "  KL so far is the sum of the groups: what acts together may differ\n"
+            + "  KL so far adds up the groups; their KLs need not add: compare the sum of groups with all together\n"
     }
 
     fn step(self, step: &Step, e: &Explanation) -> Option<Vec<String>> {

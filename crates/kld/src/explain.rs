@@ -113,11 +113,12 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<Outcome> {
     let work = args.work.work()?;
     let observer = Terminal::listening()?;
     let mut opener = Opener::new(args.work.memory.map(|size| size.0), &observer);
-    let model = opener.open_model(&args.reference)?;
+    let reference = opener.open(&args.reference)?;
+    let model = reference.model("--tensors")?;
 
     let cut = args.text.cut(args.score, ScoredName::SecondHalf)?;
     let swap = args.swap(opener.memory_left());
-    let explained = explain(&model, &swap, &fragments, &cut, work, &observer);
+    let explained = explain(model, &swap, &fragments, &cut, work, &observer);
     observer.finish();
     let result = explained?;
 
