@@ -14,6 +14,8 @@ mod score;
 mod sequential;
 mod table;
 mod text;
+mod text_fragments;
+mod text_sample;
 mod tokens;
 
 use std::io::{self, Write};

@@ -336,6 +336,9 @@ fn the_file_of_llama_cpp_is_written_and_read() {
         desk.printed("compare base.kld q4_0.gguf")
             .contains("of its entries lie at a floor 16 nats below the top")
     );
+    let lifted = "was lifted: a mean KL of";
+    assert!(desk.printed("compare base.kld p.gguf").contains(lifted));
+    assert!(!desk.printed("compare base.kld q4_0.gguf").contains(lifted));
 
     let bytes = fs::read(desk.path("base.kld")).unwrap();
     for (name, bytes) in [
