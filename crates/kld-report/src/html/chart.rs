@@ -242,18 +242,13 @@ impl Chart {
         });
     }
 
-    /// A word beside a place: to its right, or to its left where there is no room.
+    /// A word above a place, as near to it as the chart's sides allow.
     pub(crate) fn word(&mut self, x: f64, y: f64, word: &str) {
-        let (x, y) = (self.x(x), self.y(y));
-        let width = word.chars().count() as f64 * LETTER;
-        let fits = x + 9.0 + width < WIDTH;
-        let (x, anchor) = if fits {
-            (x + 9.0, "start")
-        } else {
-            (x - 9.0, "end")
-        };
+        let half = (word.chars().count() as f64 * LETTER / 2.0).min(WIDTH / 2.0);
+        let x = self.x(x).clamp(half, WIDTH - half);
+        let y = round(self.y(y) - 10.0);
         self.marks
-            .push(html! { text.label x=(x) y=(y - 7.0) text-anchor=(anchor) { (word) } });
+            .push(html! { text.label x=(x) y=(y) text-anchor="middle" { (word) } });
     }
 
     /// A line through places.
