@@ -186,6 +186,15 @@ pub enum Error {
         /// The first thing that differs.
         difference: String,
     },
+    /// A model whose matrices were swapped for copies of themselves gave other numbers.
+    #[error(
+        "with nothing swapped the KL reaches {kl:e} nats, expected exactly 0: this is an error of the program, and nothing that it \
+         would say of groups could be believed"
+    )]
+    ControlMoved {
+        /// The largest KL.
+        kl: f64,
+    },
     /// The model or its tokenizer failed.
     #[error(transparent)]
     Model(#[from] kld_models::Error),

@@ -5,6 +5,7 @@
 mod compare;
 mod csv_table;
 mod dist;
+mod explain;
 pub mod format;
 mod html;
 mod info;

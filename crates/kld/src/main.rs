@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod dist;
 mod exit;
+mod explain;
 mod info;
 mod merge;
 mod models;
@@ -31,6 +32,7 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
+    Explain(explain::ExplainArgs),
     Text(Box<text::TextArgs>),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
@@ -44,6 +46,7 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
+            Verb::Explain(args) => explain::run(&args),
             Verb::Text(args) => text::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),

@@ -135,6 +135,12 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Is the mean KL not clearly above the noise floor? `None` where no floor was asked for, or one cluster alone gives no interval.
+    #[must_use]
+    pub fn within_noise_floor(&self) -> Option<bool> {
+        Some(self.above_noise_floor.as_ref()?.low? <= 0.0)
+    }
+
     /// Turns a summary into the candidate's result. `fragment_names[i]` names fragment i; worst tokens are passed in,
     /// because telling them as text takes a tokenizer.
     #[must_use]
