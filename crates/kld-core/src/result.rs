@@ -4,16 +4,21 @@
 //! raises the number behind the schema's name.
 
 mod compare;
+mod explain;
 mod info;
 mod recording;
 mod score;
 mod text;
+mod text_expected;
+mod text_fragments;
+mod text_sample;
 mod train;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
     Position, Slice, WorstToken,
 };
+pub use explain::{Effect, Explanation, Group, Step};
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
@@ -21,6 +26,12 @@ pub use text::{
     Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
     PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,
     TextComparison, TextCounts,
+};
+pub use text_expected::{ExpectedDocument, TEXT_EXPECTED_SCHEMA, TextExpectation};
+pub use text_fragments::{FragmentKind, OwnSpread, TextFragment, TextFragments};
+pub use text_sample::{
+    Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
+    TEXT_SAMPLE_SCHEMA, TextSample,
 };
 pub use train::{CurvePoint, Ended, Gauge, Training};
 

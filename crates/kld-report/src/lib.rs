@@ -1,17 +1,23 @@
-//! Results to terminal, JSON and CSV. This crate renders what `kld-core` holds and never computes a statistic.
+//! Results to terminal, JSON, CSV, Parquet, Markdown and HTML. This crate renders what `kld-core` holds and never computes a statistic.
 //!
 //! A format is an [`Exporter`] of a result; to add one, add a file.
 
 mod compare;
 mod csv_table;
 mod dist;
+mod explain;
 pub mod format;
+mod html;
 mod info;
+mod markdown;
 mod ranking;
 mod score;
 mod sequential;
 mod table;
 mod text;
+mod text_fragments;
+mod text_sample;
+mod tokens;
 mod train;
 
 use std::io::{self, Write};
@@ -19,7 +25,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 pub use csv_table::Csv;
+pub use html::comparison::Html;
 pub use info::InfoTable;
+pub use markdown::Markdown;
+pub use tokens::Tokens;
 
 /// Writes results of type `R` in one format.
 pub trait Exporter<R: ?Sized> {
