@@ -173,6 +173,9 @@ pub enum Error {
         /// The first thing that differs.
         difference: String,
     },
+    /// No run folder was given.
+    #[error("nothing to report: expected at least one run folder")]
+    NothingToJoin,
     /// Run folders that cannot be merged.
     #[error("{first} and {other} are not of one run; {difference}", first = first.display(), other = other.display())]
     NotOneRun {

@@ -12,6 +12,8 @@ mod output;
 mod progress;
 mod quantize;
 mod record;
+mod report;
+mod report_args;
 mod run_folder;
 mod score;
 mod text;
@@ -34,6 +36,7 @@ enum Verb {
     Text(Box<text::TextArgs>),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
+    Report(report::ReportCommand),
     Info(info::InfoArgs),
 }
 
@@ -47,6 +50,7 @@ impl Verb {
             Verb::Text(args) => text::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
+            Verb::Report(args) => report::run(&args),
             Verb::Info(args) => info::run(&args),
         }
     }

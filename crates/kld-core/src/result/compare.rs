@@ -7,6 +7,7 @@ use crate::{
     ModelCard,
     estimate::{ClusterUnit, Estimate},
     gate::Verdict,
+    histogram::Histogram,
     pick::Pick,
     quantile::Quantiles,
     ranking::Ranking,
@@ -93,6 +94,9 @@ pub struct Candidate {
     pub effective_clusters: f64,
     /// Forward KL, D(P‖Q).
     pub kl: Divergence,
+    /// How many positions have a forward KL of which size; empty in results of versions that did not count them.
+    #[serde(default)]
+    pub kl_histogram: Histogram,
     /// Reverse KL, D(Q‖P).
     pub reverse_kl: Divergence,
     /// Jensen–Shannon divergence.
@@ -166,6 +170,7 @@ impl Candidate {
             clusters,
             effective_clusters,
             kl: Divergence::new(mean(Quantity::Kl), &summary.kl),
+            kl_histogram: summary.kl.histogram(),
             reverse_kl: Divergence::new(mean(Quantity::ReverseKl), &summary.reverse_kl),
             js: Divergence::new(mean(Quantity::Js), &summary.js),
             top1_agreement: share_of_positions(Quantity::Top1Agreement),
