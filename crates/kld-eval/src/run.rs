@@ -125,7 +125,8 @@ impl Run {
         Ok(contents)
     }
 
-    /// The result of a comparison, of the windows that are there: in the order of visits, up to the first that is missing.
+    /// The result of a comparison, of the windows that are there: in the order of visits, up to the first that is missing, or the one
+    /// with which the plan's rule to stop is met.
     ///
     /// # Errors
     ///
