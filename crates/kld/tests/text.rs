@@ -408,3 +408,35 @@ fn poems_of_two_dynasties_differ_in_characters_that_make_sense() {
     );
     assert_eq!(found["reference"]["documents"], 313);
 }
+
+#[test]
+fn the_page_shows_the_word_shift_and_the_course() {
+    let folder = days();
+    printed(folder.path(), "a.jsonl b.jsonl --by day --html page.html");
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    for said in [
+        "Word shift",
+        "class=\"shift\"",
+        "class=\"course\"",
+        "things",
+        "more in Q",
+        "default-src 'none'",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    let hostile = days();
+    fs::write(
+        hostile.path().join("x.txt"),
+        "<script>alert(1)</script> & \"quoted\"",
+    )
+    .unwrap();
+    printed(
+        hostile.path(),
+        "a.jsonl x.txt --unit chars --html page.html",
+    );
+    let page = fs::read_to_string(hostile.path().join("page.html")).unwrap();
+    assert!(
+        page.contains("&lt;") && page.matches("<script").count() == 1,
+        "one script, ours"
+    );
+}
