@@ -20,6 +20,17 @@ pub enum Error {
         /// What was named.
         source_names: String,
     },
+    /// Nothing is left within the limit of memory.
+    #[error(
+        "{source_names}: its terms are so long and so rare that none is left within {limit} terms in memory; is it text? \
+         --unit chars, or a larger --max-vocabulary, may help"
+    )]
+    NothingKept {
+        /// What was named.
+        source_names: String,
+        /// Terms that may be kept.
+        limit: usize,
+    },
     /// A file whose ending says nothing.
     #[error("{path}: expected .txt, .md, .jsonl (also with .zst) or .parquet", path = path.display())]
     UnknownTextKind {

@@ -17,7 +17,7 @@
 //! discovery rate" (1995); S. Bates et al., "Testing for outliers with conformal p-values" (2023), on both together.
 
 mod assemble;
-mod floor;
+pub(crate) mod floor;
 mod judge;
 mod known;
 mod walk;
