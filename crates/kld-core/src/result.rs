@@ -6,6 +6,7 @@
 mod compare;
 mod info;
 mod score;
+mod suggest;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, Perplexities, Position, Slice,
@@ -13,6 +14,7 @@ pub use compare::{
 };
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+pub use suggest::{Adaptation, BaseModel, Following, Measure, NextWord, NextWords, Suggest};
 
 use serde::{Deserialize, Serialize};
 

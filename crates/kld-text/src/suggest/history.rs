@@ -1,0 +1,232 @@
+//! A history in two parts: what suggestions are fitted to, and the tail on which they are judged.
+
+use kld_core::{
+    estimate::{Cluster, Estimate, Window},
+    result::{Following, Measure},
+};
+
+use super::{
+    mixture::{Mixture, Parts},
+    ngram::Symbol,
+    session::{Context, Session},
+    state::{Fitted, State},
+    vocabulary::Vocabulary,
+    word_model::WordModel,
+    words::{FIRST_WORD, Token, each_token},
+};
+
+/// Half-lives that are tried, in words.
+const HALF_LIVES: [f64; 6] = [500.0, 2000.0, 8000.0, 32_000.0, 128_000.0, f64::INFINITY];
+
+/// Suggestions that are shown at once when keystrokes are counted.
+pub const SHOWN: usize = 3;
+
+/// Words of the tail in one cluster: neighbours share a subject, so their errors are not independent.
+const WINDOW: usize = 100;
+
+/// Held-back words below which nothing is fitted: weights would follow chance.
+pub const FEWEST_TO_FIT: usize = 100;
+
+/// A history, cut by words into what is learnt from and the tail.
+#[derive(Clone, Debug)]
+pub struct History<'a> {
+    /// Words and marks with the number of their document.
+    learnt: Vec<(u32, Token<'a>)>,
+    tail: Vec<(u32, Token<'a>)>,
+}
+
+impl<'a> History<'a> {
+    /// Cuts the documents of a history, oldest first, so that the tail has this share of all words.
+    #[must_use]
+    pub fn cut(documents: &[&'a str], tail: f64) -> Self {
+        let mut learnt = Vec::new();
+        for (number, document) in (0..).zip(documents) {
+            each_token(document, |token| learnt.push((number, token)));
+        }
+        let kept = words(&learnt) - (words(&learnt) as f64 * tail).round() as usize;
+        let is_word = |of: &(usize, &(u32, Token))| matches!(of.1.1, Token::Word(_));
+        let first_of_tail = learnt.iter().enumerate().filter(is_word).nth(kept);
+        let at = first_of_tail.map_or(learnt.len(), |(at, _)| at);
+        let tail = learnt.split_off(at);
+        Self { learnt, tail }
+    }
+
+    /// Words to learn from.
+    #[must_use]
+    pub fn learnt_words(&self) -> usize {
+        words(&self.learnt)
+    }
+
+    /// Words of the tail.
+    #[must_use]
+    pub fn tail_words(&self) -> usize {
+        words(&self.tail)
+    }
+
+    /// The half-life and the weights that minimise KL(history ‖ suggestions) on the second half of what is learnt from, each word
+    /// predicted from those before it; `None` where that half has fewer than [`FEWEST_TO_FIT`] words.
+    #[must_use]
+    pub fn fit(&self, model: &WordModel, state: &State) -> Option<Fitted> {
+        let held_back = self.learnt_words() / 2;
+        if held_back < FEWEST_TO_FIT {
+            return None;
+        }
+        let fitted = HALF_LIVES.map(|half_life| {
+            let positions = self.parts(model, state, half_life, held_back);
+            let mixture = Mixture::fitted(&positions);
+            (mixture.nll(&positions), Fitted { half_life, mixture })
+        });
+        let best = fitted.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
+        best.map(|(_, fitted)| fitted)
+    }
+
+    /// What base and cache give to the held-back words, the last ones of what is learnt from.
+    fn parts(&self, model: &WordModel, state: &State, half_life: f64, held_back: usize) -> Vec<Parts> {
+        let fitted = Some(Fitted {
+            half_life,
+            mixture: Mixture::default(),
+        });
+        let mut session = Session::new(model, State { fitted, ..state.clone() });
+        let mut left = self.learnt_words();
+        let mut positions = Vec::with_capacity(held_back);
+        each_word(&self.learnt, |_, context, word| {
+            if left <= held_back {
+                positions.push(session.parts(context, word));
+            }
+            left -= 1;
+            session.learn(context, word, "");
+        });
+        positions
+    }
+
+    /// Learns what is to be learnt, at a time such as `2026-11-25T20:15:00Z`.
+    pub fn learn(&self, session: &mut Session<'_>, time: &str) {
+        each_word(&self.learnt, |_, context, word| session.learn(context, word, time));
+    }
+
+    /// Goes through the tail word by word, predicts each without the history and with it, and learns it then.
+    pub fn judge(&self, session: &mut Session<'_>, time: &str) -> Following {
+        let (mut base, mut mixed) = (Vec::new(), Vec::new());
+        let mut judged = Vec::with_capacity(self.tail_words());
+        each_word(&self.tail, |document, context, word| {
+            session.distributions(context, &mut base, &mut mixed);
+            let parts = session.parts(context, word);
+            let of = |probability: f64, all: &[f64]| {
+                Judged::of(session.vocabulary(), all, word, probability)
+            };
+            judged.push((document, [of(parts[0], &base), of(session.mixture().probability(&parts), &mixed)]));
+            session.learn(context, word, time);
+        });
+        following(&judged)
+    }
+}
+
+fn words(tokens: &[(u32, Token<'_>)]) -> usize {
+    tokens.iter().filter(|(_, token)| matches!(token, Token::Word(_))).count()
+}
+
+/// Calls `each` with document, context and word; it has to go on with the context.
+fn each_word(tokens: &[(u32, Token<'_>)], mut each: impl FnMut(u32, &mut Context, &str)) {
+    let (mut context, mut in_document) = (Context::default(), 0);
+    for (document, token) in tokens {
+        if *document != in_document {
+            (context, in_document) = (Context::default(), *document);
+        }
+        match token {
+            Token::Word(word) => each(*document, &mut context, word),
+            Token::Mark(mark) => context.push(*mark),
+        }
+    }
+}
+
+/// How one word was predicted.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    nll: f64,
+    /// Words that were more likely; of a word that is not known, all.
+    better: usize,
+    /// Keystrokes that the word takes with suggestions, and without.
+    keys: [f64; 2],
+}
+
+impl Judged {
+    fn of(vocabulary: &Vocabulary, probabilities: &[f64], word: &str, probability: f64) -> Self {
+        let letters = word.chars().count();
+        let (better, with) = match vocabulary.number(word) {
+            Some(number) => keystrokes(vocabulary, probabilities, number),
+            None => (usize::MAX, letters + 1),
+        };
+        Self {
+            nll: -probability.ln(),
+            better,
+            keys: [with as f64, (letters + 1) as f64],
+        }
+    }
+
+    fn hit(&self, k: usize) -> f64 {
+        f64::from(u8::from(self.better < k))
+    }
+}
+
+/// How many words are more likely than this one, and how many keys its writer presses: letters until it is among the [`SHOWN`]
+/// most likely words that begin so, and one to take it, which also makes the space behind it.
+fn keystrokes(vocabulary: &Vocabulary, probabilities: &[f64], number: Symbol) -> (usize, usize) {
+    let own = probabilities[number as usize];
+    let is_better = |other: &Symbol| {
+        let p = probabilities[*other as usize];
+        p > own || (p == own && *other < number)
+    };
+    let mut rivals: Vec<Symbol> = (FIRST_WORD..vocabulary.symbols() as Symbol).filter(is_better).collect();
+    let better = rivals.len();
+    let word = vocabulary.word(number);
+    let mut typed = 0;
+    for (end, letter) in word.char_indices() {
+        if rivals.len() < SHOWN {
+            break;
+        }
+        typed += 1;
+        let prefix = &word[..end + letter.len_utf8()];
+        rivals.retain(|rival| vocabulary.begins(*rival, prefix));
+    }
+    (better, typed + 1)
+}
+
+fn following(judged: &[(u32, [Judged; 2])]) -> Following {
+    let measure = |value: &dyn Fn(&Judged) -> f64, weight: &dyn Fn(&Judged) -> f64| {
+        let estimate = |of: &dyn Fn(&[Judged; 2]) -> f64| over_windows(judged, of, weight);
+        Measure {
+            before: estimate(&|[before, _]| value(before)),
+            after: estimate(&|[_, after]| value(after)),
+            change: estimate(&|[before, after]| value(after) - value(before)),
+        }
+    };
+    let hits = |k: usize| measure(&move |of: &Judged| of.hit(k), &|_| 1.0);
+    Following {
+        kl: measure(&|of| of.nll, &|_| 1.0),
+        top1: hits(1),
+        top3: hits(3),
+        top5: hits(5),
+        keystrokes_saved: measure(&|of| of.keys[1] - of.keys[0], &|of| of.keys[1]),
+    }
+}
+
+/// Σ values / Σ weights, with an error that is clustered by document, or by runs of [`WINDOW`] words of the only one.
+fn over_windows(
+    judged: &[(u32, [Judged; 2])],
+    value: &dyn Fn(&[Judged; 2]) -> f64,
+    weight: &dyn Fn(&Judged) -> f64,
+) -> Estimate {
+    let windows: Vec<Window> = judged
+        .chunk_by(|a, b| a.0 == b.0)
+        .flat_map(|document| document.chunks(WINDOW))
+        .map(|of| Window {
+            fragment: of[0].0,
+            cluster: Cluster {
+                weight: of.iter().map(|(_, [before, _])| weight(before)).sum(),
+                sum: of.iter().map(|(_, both)| value(both)).sum(),
+            },
+        })
+        .collect();
+    Estimate::over_windows(&windows)
+}
+
