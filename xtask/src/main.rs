@@ -123,6 +123,7 @@ fn golden() -> Result<()> {
     };
     python("golden/kernels/generate.py", &[])?;
     python("golden/dist/generate.py", &[])?;
+    python("golden/suggest/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/models/smollm2.py", &[&model, &requantize])?;
     python(

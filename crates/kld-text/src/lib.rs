@@ -7,5 +7,6 @@
 mod error;
 pub mod read;
 pub mod segment;
+pub mod suggest;
 
 pub use error::{Error, Result};
