@@ -8,6 +8,7 @@ mod dist;
 pub mod format;
 mod info;
 mod score;
+mod suggest;
 mod table;
 
 use std::io::{self, Write};

@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::ngram::{START, Symbol};
+use super::{
+    ngram::{START, Symbol},
+    words::UNKNOWN,
+};
 
 /// Orders of the cache: the next word by itself, after one symbol, and after two.
 pub const ORDERS: usize = 3;
@@ -132,11 +135,12 @@ impl Cache {
     }
 }
 
-/// The last `order` symbols of a context as a key; `None` where it is shorter, or reaches over the start of a passage.
+/// The last `order` symbols of a context as a key; `None` where it is shorter, reaches over the start of a passage, or has a word
+/// that nobody knows.
 fn key(context: &[Symbol], order: usize) -> Option<Key> {
     let from = context.len().checked_sub(order)?;
     let last = &context[from..];
-    if last.iter().skip(1).any(|symbol| *symbol == START) {
+    if last.iter().skip(1).any(|symbol| *symbol == START) || last.contains(&UNKNOWN) {
         return None;
     }
     let mut key = [NONE; ORDERS - 1];

@@ -104,8 +104,8 @@ impl<'a> History<'a> {
         each_word(&self.learnt, |_, context, word| session.learn(context, word, time));
     }
 
-    /// Goes through the tail word by word, predicts each without the history and with it, and learns it then.
-    pub fn judge(&self, session: &mut Session<'_>, time: &str) -> Following {
+    /// Goes through the tail word by word, predicts each without the history and with it, and, given a time, learns it then.
+    pub fn judge(&self, session: &mut Session<'_>, learning_at: Option<&str>) -> Following {
         let (mut base, mut mixed) = (Vec::new(), Vec::new());
         let mut judged = Vec::with_capacity(self.tail_words());
         each_word(&self.tail, |document, context, word| {
@@ -115,7 +115,10 @@ impl<'a> History<'a> {
                 Judged::of(session.vocabulary(), all, word, probability)
             };
             judged.push((document, [of(parts[0], &base), of(session.mixture().probability(&parts), &mixed)]));
-            session.learn(context, word, time);
+            match learning_at {
+                Some(time) => session.learn(context, word, time),
+                None => session.pass_over(context, word),
+            }
         });
         following(&judged)
     }

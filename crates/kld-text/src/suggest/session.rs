@@ -157,7 +157,8 @@ impl<'m> Session<'m> {
     pub fn learn(&mut self, context: &mut Context, word: &str, time: &str) {
         let symbol = self.add(word);
         let last = &context.0[context.0.len().saturating_sub(ORDERS - 1)..];
-        let begins = last.iter().rposition(|symbol| *symbol == START).unwrap_or(0);
+        // What nobody knows has no name to be written by.
+        let begins = last.iter().rposition(|symbol| *symbol == UNKNOWN).map_or(0, |at| at + 1);
         let before: Vec<&str> = last[begins..].iter().map(|symbol| name(&self.vocabulary, *symbol)).collect();
         let full = self.state.spans.last().map_or(0, |span| span.words);
         if self.state.learn(&before, word, time) {
@@ -166,6 +167,11 @@ impl<'m> Session<'m> {
         // All counts of a span have the time of its beginning, as they will have when they are read again.
         self.cache.learn(&context.0, symbol, self.span_start);
         context.push(symbol);
+    }
+
+    /// Goes on with the context by a word that is not learnt.
+    pub fn pass_over(&self, context: &mut Context, word: &str) {
+        context.push(self.symbol(Token::Word(word)));
     }
 
     /// Learns a text that follows a context.

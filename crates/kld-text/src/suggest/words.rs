@@ -13,13 +13,16 @@ use super::ngram::{START, Symbol};
 /// The first number that stands for a word; those below are marks.
 pub const FIRST_WORD: Symbol = 16;
 
+/// How [`START`] is written.
+pub const START_NAME: &str = "¶";
+
 /// A word that nobody knows, as context of the next one; no text has it as a mark.
 pub const UNKNOWN: Symbol = FIRST_WORD - 1;
 
 /// The marks: how each is written in files of learned state, and the signs it stands for. The first one starts a passage; the
 /// last one stands for all other signs.
 const MARKS: [(&str, &str); 13] = [
-    ("¶", ""),
+    (START_NAME, ""),
     (".", ".…。．।"),
     ("?", "?？؟"),
     ("!", "!！"),

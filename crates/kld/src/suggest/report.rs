@@ -1,0 +1,111 @@
+//! From what was learnt to the result and its output.
+
+use kld_core::result::{Adaptation, BaseModel, NextWord, NextWords, Suggest};
+use kld_report::{Json, Terminal, Unit};
+use kld_text::{
+    read::Document,
+    suggest::{History, Session, State, WordModel, history::FEWEST_TO_FIT, words::at_cursor},
+};
+
+use super::{Learnt, SuggestArgs};
+use crate::output::Output;
+
+/// Words of a tail below which its figures say little.
+const FEW_WORDS: usize = 500;
+
+pub(super) fn result(args: &SuggestArgs, name: &str, base: &WordModel, learnt: &Learnt<'_>) -> Suggest {
+    Suggest {
+        schema: Suggest::SCHEMA.to_owned(),
+        base: BaseModel {
+            name: name.to_owned(),
+            kind: format!("modified Kneser-Ney, order {}", args.order),
+            words: Some(base.words()),
+            vocabulary: Some(base.vocabulary().len()),
+        },
+        adaptation: learnt.adaptation.clone(),
+        following: learnt.following.clone(),
+        next: args.prefix.as_deref().map(|text| next(&learnt.session, text, args.top)),
+        warnings: learnt.warnings.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The suggestions behind a text.
+pub(super) fn next(session: &Session<'_>, text: &str, top: usize) -> NextWords {
+    let word = |of: kld_text::suggest::Suggestion| NextWord {
+        word: of.word,
+        probability: of.probability,
+        base: of.base,
+        given_prefix: of.given_prefix,
+    };
+    NextWords {
+        text: text.to_owned(),
+        prefix: at_cursor(text).1.to_owned(),
+        words: session.suggest(text, top).into_iter().map(word).collect(),
+    }
+}
+
+/// What a session was adapted to; `history` comes with whether weights were fitted to it.
+pub(super) fn adaptation(
+    session: &Session<'_>,
+    history: Option<(&History<'_>, bool)>,
+    documents: usize,
+    words_before: u64,
+) -> Adaptation {
+    let fitted = match history {
+        Some((_, fitted)) => fitted,
+        None => session.state().fitted.is_some(),
+    };
+    Adaptation {
+        documents,
+        words: history.map_or(0, |(history, _)| history.learnt_words()),
+        tail_words: history.map_or(0, |(history, _)| history.tail_words()),
+        words_before,
+        fitted,
+        half_life: session.half_life(),
+        weights: session.mixture().all().to_vec(),
+    }
+}
+
+pub(super) fn warnings(history: &History<'_>, fitted: bool, state: &State) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(promise) = &state.private {
+        let published: usize = state.spans.iter().map(|span| span.counts.len()).sum();
+        warnings.push(format!(
+            "with ε = {} and δ = {} only n-grams that some {} passages chose are published: {published}",
+            promise.epsilon,
+            promise.delta,
+            promise.threshold()
+        ));
+    } else if !fitted {
+        warnings.push(format!(
+            "half of the {} words to learn from are fewer than {FEWEST_TO_FIT}: no weights were fitted to them",
+            history.learnt_words()
+        ));
+    }
+    if history.tail_words() < FEW_WORDS {
+        warnings.push(format!(
+            "the tail has {} words: its figures say little below {FEW_WORDS}",
+            history.tail_words()
+        ));
+    }
+    warnings
+}
+
+/// What was not UTF-8 in documents that were read nevertheless.
+pub(super) fn replaced(documents: &[Document]) -> Option<String> {
+    let replaced: u64 = documents.iter().map(|document| document.replaced).sum();
+    (replaced > 0).then(|| format!("{replaced} places of the history were not UTF-8 and are replaced by U+FFFD"))
+}
+
+pub(super) fn write(json: Option<Output>, result: &Suggest, bits: bool) -> anyhow::Result<()> {
+    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
+    if let Some(json) = json {
+        json.write(&Json, result)?;
+    }
+    if stdout_is_taken {
+        return Ok(());
+    }
+    let unit = if bits { Unit::Bits } else { Unit::Nats };
+    Output::Stdout.write(&Terminal { unit }, result)
+}
