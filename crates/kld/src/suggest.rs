@@ -3,17 +3,18 @@
 mod base;
 mod clock;
 mod demo;
+mod learn;
 mod manage;
 mod report;
 mod serve;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use kld_text::{
-    read::{ReadOptions, read_documents},
-    suggest::{History, Session, State, privacy::Promise},
+    read::ReadOptions,
+    suggest::{State, privacy::Promise},
 };
 
 use crate::{args::refuse_overwriting, exit::Outcome, output::Output};
@@ -139,91 +140,22 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     let inputs: Vec<&Path> = args.history.iter().map(PathBuf::as_path).collect();
     refuse_overwriting(&[args.json.as_ref(), args.state.state.as_ref()], &inputs)?;
     let Some(text) = model.strip_prefix("ngram:") else {
-        bail!("only ngram: models suggest so far");
+        bail!("{model}: expected ngram:TEXT[,TEXT…]");
     };
     let json = args.json.as_deref().map(Output::open).transpose()?;
-    let base = base::from_text(text, usize::from(args.order), &args.reading())?;
     let before = args.state.read()?;
-    let documents = match args.history.as_slice() {
-        [] => Vec::new(),
-        history => read_documents(history, &args.reading()).context("cannot read the history")?,
-    };
-    let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
-    let mut learnt = learn(args, &base, before, &texts)?;
-    learnt.warnings.extend(report::replaced(&documents));
-    if args.interactive.serve || args.interactive.demo {
-        args.state.write(learnt.session.state())?;
-        match args.interactive.demo {
-            true => demo::run(learnt.session, &args.state),
-            false => serve::run(learnt.session, &args.state, args.top),
-        }?;
-        return Ok(Outcome::Fine);
-    }
-    let result = report::result(args, model, &base, &learnt);
-    report::write(json, &result, args.bits)?;
+    let base = base::from_text(text, usize::from(args.order), &args.reading())?;
+    let learnt = learn::learn(args, &base, before)?;
     args.state.write(learnt.session.state())?;
-    Ok(Outcome::Fine)
-}
-
-/// A session that knows the history, and how it came to.
-struct Learnt<'m> {
-    session: Session<'m>,
-    adaptation: Option<kld_core::result::Adaptation>,
-    following: Option<kld_core::result::Following>,
-    warnings: Vec<String>,
-}
-
-/// Learns a history on top of a state: fits weights to its first part, judges them on its tail.
-fn learn<'m>(
-    args: &SuggestArgs,
-    base: &'m kld_text::suggest::WordModel,
-    before: State,
-    texts: &[&str],
-) -> anyhow::Result<Learnt<'m>> {
-    let words_before = before.words();
-    let (is_new, is_private) = (words_before == 0, before.private.is_some());
-    if texts.is_empty() {
-        let adaptation = (!is_new).then(|| report::adaptation(&Session::new(base, before.clone()), None, 0, words_before));
-        return Ok(Learnt {
-            session: Session::new(base, before),
-            adaptation,
-            following: None,
-            warnings: Vec::new(),
-        });
-    }
-    let history = History::cut(texts, args.tail);
-    if history.learnt_words() + history.tail_words() == 0 {
-        bail!("the history has no word");
-    }
-    let now = clock::now();
-    let (mut session, fitted, learning) = if let Some(epsilon) = args.state.epsilon {
-        if !is_new {
-            bail!(
-                "the state already holds {words_before} words: counts with --epsilon go to a new one\n    hint: choose another file with --state"
-            );
-        }
-        let promise = Promise::new(epsilon, args.state.delta, args.state.contribution).map_err(anyhow::Error::msg)?;
-        let state = promise.release(&history.learnt_texts(), &now, &mut rand::make_rng::<rand::rngs::StdRng>());
-        (Session::new(base, state), false, None)
-    } else if is_private {
-        bail!("the state was made with --epsilon: learning more from a history would break its promise");
+    if args.interactive.serve {
+        serve::run(learnt.session, &args.state, args.top)?;
+    } else if args.interactive.demo {
+        demo::run(learnt.session, &args.state)?;
     } else {
-        let fitted = history.fit(base, &before);
-        let was_fitted = fitted.is_some();
-        let fitted = fitted.or_else(|| before.fitted.clone());
-        let mut session = Session::new(base, State { fitted, ..before });
-        history.learn(&mut session, &now);
-        (session, was_fitted, Some(now))
-    };
-    let adaptation = report::adaptation(&session, Some((&history, fitted)), texts.len(), words_before);
-    let following = (history.tail_words() > 0).then(|| history.judge(&mut session, learning.as_deref()));
-    let warnings = report::warnings(&history, fitted, session.state());
-    Ok(Learnt {
-        session,
-        adaptation: Some(adaptation),
-        following,
-        warnings,
-    })
+        let result = report::result(args, model, &base, &learnt);
+        report::write(json, &result, args.bits)?;
+    }
+    Ok(Outcome::Fine)
 }
 
 impl SuggestArgs {
@@ -243,6 +175,12 @@ impl StateArgs {
             Some(path) if path.exists() => Ok(State::read(path)?),
             _ => Ok(State::default()),
         }
+    }
+
+    /// The promise under which a history is learnt, where one is given.
+    fn promise(&self) -> anyhow::Result<Option<Promise>> {
+        let promise = |epsilon| Promise::new(epsilon, self.delta, self.contribution);
+        self.epsilon.map(promise).transpose().map_err(anyhow::Error::msg)
     }
 
     /// Keeps a state, where one is to be kept.

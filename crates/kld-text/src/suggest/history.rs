@@ -31,36 +31,54 @@ pub const FEWEST_TO_FIT: usize = 100;
 #[derive(Clone, Debug)]
 pub struct History<'a> {
     /// Words and marks with the number of their document.
-    learnt: Vec<(u32, Token<'a>)>,
-    tail: Vec<(u32, Token<'a>)>,
+    tokens: Vec<(u32, Token<'a>)>,
+    /// Where the tail begins.
+    tail_at: usize,
 }
 
 impl<'a> History<'a> {
     /// Cuts the documents of a history, oldest first, so that the tail has this share of all words.
     #[must_use]
     pub fn cut(documents: &[&'a str], tail: f64) -> Self {
-        let mut learnt = Vec::new();
+        let mut tokens = Vec::new();
         for (number, document) in (0..).zip(documents) {
-            each_token(document, |token| learnt.push((number, token)));
+            each_token(document, |token| tokens.push((number, token)));
         }
-        let kept = words(&learnt) - (words(&learnt) as f64 * tail).round() as usize;
+        let kept = words(&tokens) - (words(&tokens) as f64 * tail).round() as usize;
         let is_word = |of: &(usize, &(u32, Token))| matches!(of.1.1, Token::Word(_));
-        let first_of_tail = learnt.iter().enumerate().filter(is_word).nth(kept);
-        let at = first_of_tail.map_or(learnt.len(), |(at, _)| at);
-        let tail = learnt.split_off(at);
-        Self { learnt, tail }
+        let first_of_tail = tokens.iter().enumerate().filter(is_word).nth(kept);
+        let tail_at = first_of_tail.map_or(tokens.len(), |(at, _)| at);
+        Self { tokens, tail_at }
+    }
+
+    fn learnt(&self) -> &[(u32, Token<'a>)] {
+        &self.tokens[..self.tail_at]
+    }
+
+    fn tail(&self) -> &[(u32, Token<'a>)] {
+        &self.tokens[self.tail_at..]
     }
 
     /// Words to learn from.
     #[must_use]
     pub fn learnt_words(&self) -> usize {
-        words(&self.learnt)
+        words(self.learnt())
     }
 
     /// Words of the tail.
     #[must_use]
     pub fn tail_words(&self) -> usize {
-        words(&self.tail)
+        words(self.tail())
+    }
+
+    /// The documents to learn from, as words and marks.
+    pub fn learnt_documents(&self) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
+        documents(self.learnt())
+    }
+
+    /// All documents, the tail included.
+    pub fn all_documents(&self) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
+        documents(&self.tokens)
     }
 
     /// The half-life and the weights that minimise KL(history ‖ suggestions) on the second half of what is learnt from, each word
@@ -89,7 +107,7 @@ impl<'a> History<'a> {
         let mut session = Session::new(model, State { fitted, ..state.clone() });
         let mut left = self.learnt_words();
         let mut positions = Vec::with_capacity(held_back);
-        each_word(&self.learnt, |_, context, word| {
+        each_word(self.learnt(), |_, context, word| {
             if left <= held_back {
                 positions.push(session.parts(context, word));
             }
@@ -101,14 +119,14 @@ impl<'a> History<'a> {
 
     /// Learns what is to be learnt, at a time such as `2026-11-25T20:15:00Z`.
     pub fn learn(&self, session: &mut Session<'_>, time: &str) {
-        each_word(&self.learnt, |_, context, word| session.learn(context, word, time));
+        each_word(self.learnt(), |_, context, word| session.learn(context, word, time));
     }
 
     /// Goes through the tail word by word, predicts each without the history and with it, and, given a time, learns it then.
     pub fn judge(&self, session: &mut Session<'_>, learning_at: Option<&str>) -> Following {
         let (mut base, mut mixed) = (Vec::new(), Vec::new());
         let mut judged = Vec::with_capacity(self.tail_words());
-        each_word(&self.tail, |document, context, word| {
+        each_word(self.tail(), |document, context, word| {
             session.distributions(context, &mut base, &mut mixed);
             let parts = session.parts(context, word);
             let of = |probability: f64, all: &[f64]| {
@@ -126,6 +144,11 @@ impl<'a> History<'a> {
 
 fn words(tokens: &[(u32, Token<'_>)]) -> usize {
     tokens.iter().filter(|(_, token)| matches!(token, Token::Word(_))).count()
+}
+
+fn documents<'a>(tokens: &[(u32, Token<'a>)]) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
+    let of_one = tokens.chunk_by(|a, b| a.0 == b.0);
+    of_one.map(|document| document.iter().map(|(_, token)| *token))
 }
 
 /// Calls `each` with document, context and word; it has to go on with the context.

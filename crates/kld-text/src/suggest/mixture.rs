@@ -47,6 +47,12 @@ impl Mixture {
         &self.weights[orders]
     }
 
+    /// All sets of weights, for 0, 1, … orders of the cache.
+    #[must_use]
+    pub fn all(&self) -> &[Vec<f64>] {
+        &self.weights
+    }
+
     /// Probability of a word from its probability under each part.
     #[must_use]
     pub fn probability(&self, parts: &[f64]) -> f64 {

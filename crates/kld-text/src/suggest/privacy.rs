@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cache::ORDERS,
     state::{Span, State},
-    words::{START_NAME, Token, each_token, mark_name},
+    words::{START_NAME, Token, mark_name},
 };
 
 /// What is promised, and how it is kept.
@@ -87,12 +87,20 @@ impl Promise {
         (up.max(1), PARTS * u64::from(self.contribution))
     }
 
-    /// A state of published counts, made from documents at a time such as `2026-11-25T20:15:00Z`.
+    /// A state of published counts, made from the words and marks of documents at a time such as `2026-11-25T20:15:00Z`.
     ///
     /// `random` has to be unpredictable: who knows the noise knows the counts.
-    pub fn release(&self, documents: &[&str], time: &str, random: &mut impl CryptoRng) -> State {
+    pub fn release<'a, D>(
+        &self,
+        documents: impl IntoIterator<Item = D>,
+        time: &str,
+        random: &mut impl CryptoRng,
+    ) -> State
+    where
+        D: IntoIterator<Item = Token<'a>>,
+    {
         let mut chosen = BTreeMap::new();
-        for passage in documents.iter().flat_map(|document| passages(document)) {
+        for passage in documents.into_iter().flat_map(passages) {
             let mut grams: Vec<String> = passage.into_iter().collect();
             let (counted, _) = grams.partial_shuffle(random, self.contribution as usize);
             for gram in counted {
@@ -121,10 +129,10 @@ impl Promise {
 }
 
 /// The distinct n-grams of each passage, as they are written in a state.
-fn passages(document: &str) -> Vec<BTreeSet<String>> {
+fn passages<'a>(document: impl IntoIterator<Item = Token<'a>>) -> Vec<BTreeSet<String>> {
     let mut passages = vec![BTreeSet::new()];
     let mut before = vec![START_NAME];
-    each_token(document, |token| {
+    for token in document {
         let (name, is_word) = match token {
             Token::Word(word) => (word, true),
             Token::Mark(mark) => (mark_name(mark), false),
@@ -139,7 +147,7 @@ fn passages(document: &str) -> Vec<BTreeSet<String>> {
             }
         }
         before.push(name);
-    });
+    }
     passages
 }
 
@@ -177,7 +185,13 @@ fn bernoulli_exp(up: u64, down: u64, random: &mut impl CryptoRng) -> bool {
 mod tests {
     use rand::{SeedableRng, rngs::StdRng};
 
-    use super::*;
+    use super::{super::words::each_token, *};
+
+    fn release(promise: &Promise, history: &str, random: &mut StdRng) -> State {
+        let mut tokens = Vec::new();
+        each_token(history, |token| tokens.push(token));
+        promise.release([tokens], "2026-11-25T20:00:00Z", random)
+    }
 
     #[test]
     fn noise_has_the_distribution_that_the_promise_needs() {
@@ -223,7 +237,7 @@ mod tests {
     fn outcomes(promise: &Promise, history: &str, rounds: u32, random: &mut StdRng) -> BTreeMap<Vec<(String, u64)>, f64> {
         let mut outcomes = BTreeMap::new();
         for _ in 0..rounds {
-            let mut state = promise.release(&[history], "", random);
+            let mut state = release(promise, history, random);
             let published = state.spans.swap_remove(0).counts.into_iter().collect();
             *outcomes.entry(published).or_insert(0.0) += 1.0 / f64::from(rounds);
         }
@@ -259,7 +273,7 @@ mod tests {
         let promise = Promise::new(100.0, 1e-9, 3).unwrap();
         let mut random = StdRng::seed_from_u64(3);
         let history = "we all write this\n\n".repeat(400) + "my Passw0rd is secret";
-        let state = promise.release(&[&history], "2026-11-25T20:00:00Z", &mut random);
+        let state = release(&promise, &history, &mut random);
         let counts = &state.spans[0].counts;
         let total: u64 = counts.values().sum();
         assert!((1150..1250).contains(&total), "{total}");

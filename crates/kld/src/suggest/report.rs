@@ -4,10 +4,12 @@ use kld_core::result::{Adaptation, BaseModel, NextWord, NextWords, Suggest};
 use kld_report::{Json, Terminal, Unit};
 use kld_text::{
     read::Document,
-    suggest::{History, Session, State, WordModel, history::FEWEST_TO_FIT, words::at_cursor},
+    suggest::{
+        History, Session, State, WordModel, history::FEWEST_TO_FIT, privacy::Promise, words::at_cursor,
+    },
 };
 
-use super::{Learnt, SuggestArgs};
+use super::{SuggestArgs, learn::Learnt};
 use crate::output::Output;
 
 /// Words of a tail below which its figures say little.
@@ -45,51 +47,44 @@ pub(super) fn next(session: &Session<'_>, text: &str, top: usize) -> NextWords {
     }
 }
 
-/// What a session was adapted to; `history` comes with whether weights were fitted to it.
-pub(super) fn adaptation(
-    session: &Session<'_>,
-    history: Option<(&History<'_>, bool)>,
-    documents: usize,
-    words_before: u64,
-) -> Adaptation {
-    let fitted = match history {
-        Some((_, fitted)) => fitted,
-        None => session.state().fitted.is_some(),
-    };
+/// How a session mixes base and history; what the history was is for the caller to say.
+pub(super) fn adaptation(session: &Session<'_>) -> Adaptation {
     Adaptation {
-        documents,
-        words: history.map_or(0, |(history, _)| history.learnt_words()),
-        tail_words: history.map_or(0, |(history, _)| history.tail_words()),
-        words_before,
-        fitted,
+        documents: 0,
+        words: 0,
+        tail_words: 0,
+        words_before: 0,
+        fitted: false,
         half_life: session.half_life(),
         weights: session.mixture().all().to_vec(),
     }
 }
 
-pub(super) fn warnings(history: &History<'_>, fitted: bool, state: &State) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(promise) = &state.private {
-        let published: usize = state.spans.iter().map(|span| span.counts.len()).sum();
-        warnings.push(format!(
-            "with ε = {} and δ = {} only n-grams that some {} passages chose are published: {published}",
-            promise.epsilon,
-            promise.delta,
-            promise.threshold()
-        ));
-    } else if !fitted {
-        warnings.push(format!(
-            "half of the {} words to learn from are fewer than {FEWEST_TO_FIT}: no weights were fitted to them",
-            history.learnt_words()
-        ));
-    }
-    if history.tail_words() < FEW_WORDS {
-        warnings.push(format!(
-            "the tail has {} words: its figures say little below {FEW_WORDS}",
-            history.tail_words()
-        ));
-    }
-    warnings
+/// What a promise of privacy leaves of a history.
+pub(super) fn published(promise: &Promise, state: &State) -> String {
+    let published: usize = state.spans.iter().map(|span| span.counts.len()).sum();
+    format!(
+        "with ε = {} and δ = {} only n-grams that about {} passages count are kept: {published}; the figures on the tail are of the \
+         history itself and under no promise",
+        promise.epsilon,
+        promise.delta,
+        promise.threshold()
+    )
+}
+
+/// Why no weights were fitted.
+pub(super) fn not_fitted(history: &History<'_>) -> Option<String> {
+    let words = history.learnt_words();
+    (words / 2 < FEWEST_TO_FIT).then(|| {
+        format!("half of the {words} words to learn from are fewer than {FEWEST_TO_FIT}: no weights were fitted to them")
+    })
+}
+
+/// What a short tail is worth.
+pub(super) fn few_words(history: &History<'_>) -> Option<String> {
+    let words = history.tail_words();
+    (0 < words && words < FEW_WORDS)
+        .then(|| format!("the tail has {words} words: its figures say little below {FEW_WORDS}"))
 }
 
 /// What was not UTF-8 in documents that were read nevertheless.
