@@ -12,6 +12,7 @@ mod score;
 mod sequential;
 mod suggest;
 mod table;
+mod text;
 
 use std::io::{self, Write};
 

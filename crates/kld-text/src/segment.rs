@@ -15,6 +15,9 @@
 //! ```
 
 mod ascii;
+mod cutter;
+
+pub use cutter::{Cutter, Tokenize};
 
 use std::borrow::Cow;
 
@@ -44,6 +47,12 @@ pub struct Fold {
     pub case: bool,
     /// All numbers are the same and become `#`: words that have a digit and no letter.
     pub numbers: bool,
+}
+
+impl Default for Segmenter {
+    fn default() -> Self {
+        Self::new(Unit::default(), Fold::default())
+    }
 }
 
 impl Default for Fold {
@@ -80,6 +89,18 @@ impl Segmenter {
             words: WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()),
             clusters: GraphemeClusterSegmenter::new(),
         }
+    }
+
+    /// What text is cut into.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// What is passed over.
+    #[must_use]
+    pub fn fold(&self) -> Fold {
+        self.fold
     }
 
     /// Calls `each` with every unit of a text, in order.
@@ -119,7 +140,8 @@ impl Segmenter {
         let mut from = 0;
         // The first boundary is the beginning of the text.
         for to in self.words.segment_str(text).skip(1) {
-            let word = text[from..to].trim_matches('_');
+            // A mark that combines with a space stands for itself.
+            let word = text[from..to].trim_matches(|c: char| c == '_' || c.is_whitespace());
             from = to;
             if word.contains(char::is_alphanumeric) {
                 if self.fold.case {
@@ -206,6 +228,7 @@ mod tests {
             words("Hello世界, Привет мир!"),
             ["Hello", "世界", "Привет", "мир"]
         );
+        assert_eq!(words("a \u{cd5}"), ["a", "\u{cd5}"]);
     }
 
     #[test]

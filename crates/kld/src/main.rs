@@ -30,10 +30,10 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
+    Text(Box<text::TextArgs>),
+    Suggest(Box<suggest::SuggestArgs>),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
-    Text(text::TextArgs),
-    Suggest(suggest::SuggestArgs),
     Info(info::InfoArgs),
 }
 
@@ -43,10 +43,10 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
-            Verb::Record(args) => record::run(&args),
-            Verb::Merge(args) => merge::run(&args),
             Verb::Text(args) => text::run(&args),
             Verb::Suggest(args) => suggest::run(&args),
+            Verb::Record(args) => record::run(&args),
+            Verb::Merge(args) => merge::run(&args),
             Verb::Info(args) => info::run(&args),
         }
     }

@@ -3,6 +3,7 @@
 mod base;
 mod clock;
 mod demo;
+mod kept;
 mod learn;
 mod manage;
 mod report;
@@ -18,6 +19,7 @@ use kld_text::{
 };
 
 use crate::{args::refuse_overwriting, exit::Outcome, output::Output};
+use kept::Kept;
 
 /// What somebody will write next: suggestions that follow a history, and how well they do
 ///
@@ -146,11 +148,14 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     let before = args.state.read()?;
     let base = base::from_text(text, usize::from(args.order), &args.reading())?;
     let learnt = learn::learn(args, &base, before)?;
-    args.state.write(learnt.session.state())?;
+    let mut kept = Kept::at(args.state.state.as_deref());
+    if !args.history.is_empty() {
+        kept.write(learnt.session.state())?;
+    }
     if args.interactive.serve {
-        serve::run(learnt.session, &args.state, args.top)?;
+        serve::run(learnt.session, kept, args.top)?;
     } else if args.interactive.demo {
-        demo::run(learnt.session, &args.state)?;
+        demo::run(learnt.session, kept)?;
     } else {
         let result = report::result(args, model, &base, &learnt);
         report::write(json, &result, args.bits)?;
@@ -181,14 +186,6 @@ impl StateArgs {
     fn promise(&self) -> anyhow::Result<Option<Promise>> {
         let promise = |epsilon| Promise::new(epsilon, self.delta, self.contribution);
         self.epsilon.map(promise).transpose().map_err(anyhow::Error::msg)
-    }
-
-    /// Keeps a state, where one is to be kept.
-    fn write(&self, state: &State) -> anyhow::Result<()> {
-        match &self.state {
-            Some(path) => Ok(state.write(path)?),
-            None => Ok(()),
-        }
     }
 }
 

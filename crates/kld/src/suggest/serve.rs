@@ -205,7 +205,7 @@ mod tests {
         let model = trainer.finish(3).unwrap();
         let mut server = Server {
             session: Session::new(&model, State::default()),
-            kept: Kept::nowhere(),
+            kept: Kept::at(None),
             top: 2,
             last_prefix: String::new(),
         };

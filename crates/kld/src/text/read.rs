@@ -1,10 +1,16 @@
 //! Arguments about reading bodies of text and cutting them into units, for all tasks of `kld text`.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
+use kld_models::{Tokenizer, tokenizer::SpecialTokens};
 use kld_text::{
+    count::CountOptions,
     read::ReadOptions,
-    segment::{Fold, Segmenter, Unit},
+    segment::{Cutter, Fold, Segmenter, Tokenize, Unit},
 };
+
+use crate::{args::positive, models::Opener, progress::Terminal};
 
 /// How bodies of text are read.
 #[derive(Debug, Args)]
@@ -37,6 +43,10 @@ pub(crate) struct UnitArgs {
     #[arg(long, value_enum, default_value_t = UnitName::Words)]
     pub(crate) unit: UnitName,
 
+    /// Count the tokens of this tokenizer instead: a tokenizer.json, or a model (folder, `org/name`, .gguf)
+    #[arg(long, value_name = "FILE|MODEL", conflicts_with_all = ["unit", "fold"])]
+    pub(crate) tokenizer: Option<String>,
+
     /// Differences that are passed over: case (The = the), numbers (every number is #), none
     #[arg(
         long,
@@ -46,6 +56,18 @@ pub(crate) struct UnitArgs {
         value_name = "LIST"
     )]
     pub(crate) fold: Vec<FoldName>,
+
+    /// Count runs of N units instead of single ones
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = positive)]
+    pub(crate) ngram: usize,
+
+    /// Threads that count; change no number [default: one per core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+
+    /// Keep at most so many different terms in memory: beyond it the rarest are left out, and the output says how many
+    #[arg(long, default_value_t = 1 << 22, value_name = "N", value_parser = positive)]
+    pub(crate) max_vocabulary: usize,
 }
 
 /// Names of units on the command line.
@@ -64,6 +86,31 @@ pub(crate) enum FoldName {
 }
 
 impl UnitArgs {
+    /// How a body is counted.
+    pub(crate) fn count_options(
+        &self,
+        read: &ReadArgs,
+        observer: &Terminal,
+    ) -> anyhow::Result<CountOptions> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(CountOptions {
+            read: read.options(),
+            cutter: self.cutter(observer)?,
+            ngram: self.ngram,
+            max_vocabulary: self.max_vocabulary,
+            threads: self.threads.unwrap_or_else(cores),
+        })
+    }
+
+    fn cutter(&self, observer: &Terminal) -> anyhow::Result<Cutter> {
+        let Some(name) = &self.tokenizer else {
+            return Ok(Cutter::Segmenter(self.segmenter()));
+        };
+        let tokenizer = Opener::new(None, observer).tokenizer(name)?;
+        let name = format!("{name} ({} tokens)", tokenizer.len());
+        Ok(Cutter::Tokenizer(Arc::new(Tokens { name, tokenizer })))
+    }
+
     pub(crate) fn segmenter(&self) -> Segmenter {
         let unit = match self.unit {
             UnitName::Words => Unit::Words,
@@ -77,5 +124,26 @@ impl UnitArgs {
                 numbers: has(FoldName::Numbers),
             },
         )
+    }
+}
+
+/// The tokens of a model's tokenizer.
+#[derive(Debug)]
+struct Tokens {
+    name: String,
+    tokenizer: Tokenizer,
+}
+
+impl Tokenize for Tokens {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tokens(&self, text: &str, each: &mut dyn FnMut(&str)) -> Result<(), String> {
+        let ids = self.tokenizer.encode(text, SpecialTokens::None);
+        for id in ids.map_err(|error| error.to_string())? {
+            each(&self.tokenizer.token_text(id));
+        }
+        Ok(())
     }
 }
