@@ -109,5 +109,9 @@ fn next_words(next: &NextWords, adapted: bool) -> String {
         }
         row
     }));
-    format!("  after “{}”\n{}", shortened(&next.text, 60), layout("    ", &rows))
+    let mut text = format!("  after “{}”\n{}", shortened(&next.text, 60), layout("    ", &rows));
+    if let Some(undecided) = next.undecided {
+        text += &format!("    undecided {}: no probability shown is too low by more\n", significant(undecided));
+    }
+    text
 }

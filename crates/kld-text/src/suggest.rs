@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! text    ─► words and marks ─► n-grams (Kneser–Ney) over spellings ─► base ──┐
+//!   or a model of tokens ─► expansion into words ────────────────────► base ──┤
 //! history ─► words and marks ─► counts that fade ─► cache, orders 1 to 3 ─────┴─► mixture ─► suggestions
 //! ```
 //!
@@ -9,6 +10,7 @@
 //! on its tail, which no weight has seen.
 
 pub mod cache;
+pub mod expand;
 pub mod history;
 pub mod mixture;
 pub mod ngram;
@@ -22,6 +24,7 @@ pub mod words;
 
 use crate::{Error, Result};
 
+pub use expand::{Effort, Expanded, TokenModel, Words};
 pub use history::History;
 pub use session::{Context, Session, Suggestion};
 pub use state::State;

@@ -8,18 +8,24 @@ mod learn;
 mod manage;
 mod report;
 mod serve;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
 use clap::Args;
 use kld_text::{
     read::ReadOptions,
-    suggest::{State, privacy::Promise},
+    suggest::{Effort, State, Words, privacy::Promise},
 };
 
-use crate::{args::refuse_overwriting, exit::Outcome, output::Output};
-use kept::Kept;
+use self::{base::Base, kept::Kept, tokens::Tokens};
+use crate::{
+    args::{Size, positive, refuse_overwriting},
+    exit::Outcome,
+    models::Opener,
+    output::Output,
+    progress::Terminal,
+};
 
 /// What somebody will write next: suggestions that follow a history, and how well they do
 ///
@@ -63,6 +69,9 @@ pub(crate) struct SuggestArgs {
     lossy: bool,
 
     #[command(flatten)]
+    effort: EffortArgs,
+
+    #[command(flatten)]
     interactive: InteractiveArgs,
 
     #[command(flatten)]
@@ -75,6 +84,36 @@ pub(crate) struct SuggestArgs {
     /// Show the divergence in bits instead of nats
     #[arg(long, help_heading = "Output")]
     bits: bool,
+}
+
+/// How much work a language model is given: it spells words from tokens, one pass for each beginning that is gone on with.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Language models")]
+struct EffortArgs {
+    /// Beginnings of words that are gone on with, the most likely first; fewer where the words shown are certain before
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = positive)]
+    passes: usize,
+
+    /// Tokens before the cursor that the model sees
+    #[arg(long, default_value_t = 64, value_name = "TOKENS", value_parser = positive)]
+    context: usize,
+
+    /// Words of the history that weights are fitted to and, spread over its tail, that are judged
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = positive)]
+    judged: usize,
+
+    /// The most memory for the model, such as 8G [default: most of what is free]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Size>,
+}
+
+impl EffortArgs {
+    fn of_words(&self) -> Effort {
+        Effort {
+            passes: self.passes,
+            context: self.context,
+        }
+    }
 }
 
 /// Ways to go on suggesting.
@@ -141,23 +180,39 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     };
     let inputs: Vec<&Path> = args.history.iter().map(PathBuf::as_path).collect();
     refuse_overwriting(&[args.json.as_ref(), args.state.state.as_ref()], &inputs)?;
-    let Some(text) = model.strip_prefix("ngram:") else {
-        bail!("{model}: expected ngram:TEXT[,TEXT…]");
-    };
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let before = args.state.read()?;
-    let base = base::from_text(text, usize::from(args.order), &args.reading())?;
-    let learnt = learn::learn(args, &base, before)?;
+    if let Some(text) = model.strip_prefix("ngram:") {
+        let made = base::from_text(text, usize::from(args.order), &args.reading())?;
+        return suggest(args, model, Base::NGrams(&made), before, json);
+    }
+    let observer = Terminal::listening()?;
+    let source = Opener::new(args.effort.memory.map(|size| size.0), &observer).open_model(model)?;
+    observer.finish();
+    let tokens = Tokens::of(&source);
+    let words = Words::of(&tokens, args.effort.of_words());
+    suggest(args, model, Base::Tokens(&words, args.effort.judged), before, json)
+}
+
+/// Learns the history and does what was asked.
+fn suggest(
+    args: &SuggestArgs,
+    model: &str,
+    base: Base<'_>,
+    before: State,
+    json: Option<Output>,
+) -> anyhow::Result<Outcome> {
+    let learnt = learn::learn(args, base, before)?;
     let mut kept = Kept::at(args.state.state.as_deref());
     if !args.history.is_empty() {
         kept.write(learnt.session.state())?;
     }
     if args.interactive.serve {
-        serve::run(learnt.session, kept, args.top)?;
+        serve::run(base, learnt.session, kept, args.top)?;
     } else if args.interactive.demo {
-        demo::run(learnt.session, kept)?;
+        demo::run(base, learnt.session, kept)?;
     } else {
-        let result = report::result(args, model, &base, &learnt);
+        let result = report::result(args, model, base, &learnt)?;
         report::write(json, &result, args.bits)?;
     }
     Ok(Outcome::Fine)

@@ -96,6 +96,8 @@ pub struct NextWords {
     pub prefix: String,
     /// Most likely first.
     pub words: Vec<NextWord>,
+    /// What a model of tokens left undecided: no word's probability is too low by more. `null` where the base knows whole words.
+    pub undecided: Option<f64>,
 }
 
 /// A word that may come next.

@@ -5,6 +5,8 @@ use kld_core::{
     result::{Following, Measure},
 };
 
+mod over_tokens;
+
 use super::{
     mixture::{Mixture, Parts},
     ngram::Symbol,
@@ -12,7 +14,7 @@ use super::{
     state::{Fitted, State},
     vocabulary::Vocabulary,
     word_model::WordModel,
-    words::{FIRST_WORD, Token, each_token},
+    words::{FIRST_WORD, Token, each_token_at},
 };
 
 /// Half-lives that are tried, in words.
@@ -30,10 +32,25 @@ pub const FEWEST_TO_FIT: usize = 100;
 /// A history, cut by words into what is learnt from and the tail.
 #[derive(Clone, Debug)]
 pub struct History<'a> {
-    /// Words and marks with the number of their document.
-    tokens: Vec<(u32, Token<'a>)>,
+    documents: Vec<&'a str>,
+    tokens: Vec<Place<'a>>,
     /// Where the tail begins.
     tail_at: usize,
+}
+
+/// A word or mark where it stands.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    document: u32,
+    /// Where it begins in the document.
+    at: usize,
+    token: Token<'a>,
+}
+
+impl Place<'_> {
+    fn is_word(&self) -> bool {
+        matches!(self.token, Token::Word(_))
+    }
 }
 
 impl<'a> History<'a> {
@@ -42,20 +59,30 @@ impl<'a> History<'a> {
     pub fn cut(documents: &[&'a str], tail: f64) -> Self {
         let mut tokens = Vec::new();
         for (number, document) in (0..).zip(documents) {
-            each_token(document, |token| tokens.push((number, token)));
+            each_token_at(document, |at, token| {
+                tokens.push(Place {
+                    document: number,
+                    at,
+                    token,
+                });
+            });
         }
         let kept = words(&tokens) - (words(&tokens) as f64 * tail).round() as usize;
-        let is_word = |of: &(usize, &(u32, Token))| matches!(of.1.1, Token::Word(_));
-        let first_of_tail = tokens.iter().enumerate().filter(is_word).nth(kept);
+        let mut words = tokens.iter().enumerate().filter(|(_, place)| place.is_word());
+        let first_of_tail = words.nth(kept);
         let tail_at = first_of_tail.map_or(tokens.len(), |(at, _)| at);
-        Self { tokens, tail_at }
+        Self {
+            documents: documents.to_vec(),
+            tokens,
+            tail_at,
+        }
     }
 
-    fn learnt(&self) -> &[(u32, Token<'a>)] {
+    fn learnt(&self) -> &[Place<'a>] {
         &self.tokens[..self.tail_at]
     }
 
-    fn tail(&self) -> &[(u32, Token<'a>)] {
+    fn tail(&self) -> &[Place<'a>] {
         &self.tokens[self.tail_at..]
     }
 
@@ -86,25 +113,16 @@ impl<'a> History<'a> {
     #[must_use]
     pub fn fit(&self, model: &WordModel, state: &State) -> Option<Fitted> {
         let held_back = self.learnt_words() / 2;
-        if held_back < FEWEST_TO_FIT {
-            return None;
-        }
-        let fitted = HALF_LIVES.map(|half_life| {
-            let positions = self.parts(model, state, half_life, held_back);
-            let mixture = Mixture::fitted(&positions);
-            (mixture.nll(&positions), Fitted { half_life, mixture })
-        });
-        let best = fitted.into_iter().min_by(|a, b| a.0.total_cmp(&b.0));
-        best.map(|(_, fitted)| fitted)
+        (held_back >= FEWEST_TO_FIT).then(|| {
+            best(|half_life| {
+                let session = Session::new(model, with_half_life(state, half_life));
+                self.parts(session, held_back)
+            })
+        })
     }
 
     /// What base and cache give to the held-back words, the last ones of what is learnt from.
-    fn parts(&self, model: &WordModel, state: &State, half_life: f64, held_back: usize) -> Vec<Parts> {
-        let fitted = Some(Fitted {
-            half_life,
-            mixture: Mixture::default(),
-        });
-        let mut session = Session::new(model, State { fitted, ..state.clone() });
+    fn parts(&self, mut session: Session<'_>, held_back: usize) -> Vec<Parts> {
         let mut left = self.learnt_words();
         let mut positions = Vec::with_capacity(held_back);
         each_word(self.learnt(), |_, context, word| {
@@ -126,41 +144,64 @@ impl<'a> History<'a> {
     pub fn judge(&self, session: &mut Session<'_>, learning_at: Option<&str>) -> Following {
         let (mut base, mut mixed) = (Vec::new(), Vec::new());
         let mut judged = Vec::with_capacity(self.tail_words());
-        each_word(self.tail(), |document, context, word| {
+        each_word(self.tail(), |place, context, word| {
             session.distributions(context, &mut base, &mut mixed);
             let parts = session.parts(context, word);
             let of = |probability: f64, all: &[f64]| {
                 Judged::of(session.vocabulary(), all, word, probability)
             };
-            judged.push((document, [of(parts[0], &base), of(session.mixture().probability(&parts), &mixed)]));
+            judged.push((place.document, [of(parts[0], &base), of(session.mixture().probability(&parts), &mixed)]));
             match learning_at {
                 Some(time) => session.learn(context, word, time),
                 None => session.pass_over(context, word),
             }
         });
-        following(&judged)
+        following(&judged, WINDOW)
     }
 }
 
-fn words(tokens: &[(u32, Token<'_>)]) -> usize {
-    tokens.iter().filter(|(_, token)| matches!(token, Token::Word(_))).count()
+/// The best of the half-lives with the weights that go with it, given what each half-life makes the parts give to held-back words.
+fn best(mut parts: impl FnMut(f64) -> Vec<Parts>) -> Fitted {
+    let mut fitted = HALF_LIVES.map(|half_life| {
+        let positions = parts(half_life);
+        let mixture = Mixture::fitted(&positions);
+        (mixture.nll(&positions), Fitted { half_life, mixture })
+    });
+    fitted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let [(_, best), ..] = fitted;
+    best
 }
 
-fn documents<'a>(tokens: &[(u32, Token<'a>)]) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
-    let of_one = tokens.chunk_by(|a, b| a.0 == b.0);
-    of_one.map(|document| document.iter().map(|(_, token)| *token))
+fn with_half_life(state: &State, half_life: f64) -> State {
+    let fitted = Some(Fitted {
+        half_life,
+        mixture: Mixture::default(),
+    });
+    State {
+        fitted,
+        ..state.clone()
+    }
 }
 
-/// Calls `each` with document, context and word; it has to go on with the context.
-fn each_word(tokens: &[(u32, Token<'_>)], mut each: impl FnMut(u32, &mut Context, &str)) {
+fn words(tokens: &[Place<'_>]) -> usize {
+    tokens.iter().filter(|place| place.is_word()).count()
+}
+
+fn documents<'a>(tokens: &[Place<'a>]) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
+    let of_one = tokens.chunk_by(|a, b| a.document == b.document);
+    of_one.map(|document| document.iter().map(|place| place.token))
+}
+
+/// Calls `each` with the place of every word, its context and the word; it has to go on with the context.
+fn each_word(places: &[Place<'_>], mut each: impl FnMut(&Place<'_>, &mut Context, &str)) {
     let (mut context, mut in_document) = (Context::default(), 0);
-    for (document, token) in tokens {
-        if *document != in_document {
-            (context, in_document) = (Context::default(), *document);
+    for place in places {
+        if place.document != in_document {
+            (context, in_document) = (Context::default(), place.document);
         }
-        match token {
-            Token::Word(word) => each(*document, &mut context, word),
-            Token::Mark(mark) => context.push(*mark),
+        match place.token {
+            Token::Word(word) => each(place, &mut context, word),
+            Token::Mark(mark) => context.push(mark),
         }
     }
 }
@@ -217,9 +258,10 @@ fn keystrokes(vocabulary: &Vocabulary, probabilities: &[f64], number: Symbol) ->
     (better, typed + 1)
 }
 
-fn following(judged: &[(u32, [Judged; 2])]) -> Following {
+/// What the judged words, each without the history and with it, come to; so many neighbours are one cluster.
+fn following(judged: &[(u32, [Judged; 2])], window: usize) -> Following {
     let measure = |value: &dyn Fn(&Judged) -> f64, weight: &dyn Fn(&Judged) -> f64| {
-        let estimate = |of: &dyn Fn(&[Judged; 2]) -> f64| over_windows(judged, of, weight);
+        let estimate = |of: &dyn Fn(&[Judged; 2]) -> f64| over_windows(judged, window, of, weight);
         Measure {
             before: estimate(&|[before, _]| value(before)),
             after: estimate(&|[_, after]| value(after)),
@@ -236,15 +278,16 @@ fn following(judged: &[(u32, [Judged; 2])]) -> Following {
     }
 }
 
-/// Σ values / Σ weights, with an error that is clustered by document, or by runs of [`WINDOW`] words of the only one.
+/// Σ values / Σ weights, with an error that is clustered by document, or by runs of `window` words of the only one.
 fn over_windows(
     judged: &[(u32, [Judged; 2])],
+    window: usize,
     value: &dyn Fn(&[Judged; 2]) -> f64,
     weight: &dyn Fn(&Judged) -> f64,
 ) -> Estimate {
     let windows: Vec<Window> = judged
         .chunk_by(|a, b| a.0 == b.0)
-        .flat_map(|document| document.chunks(WINDOW))
+        .flat_map(|document| document.chunks(window))
         .map(|of| Window {
             fragment: of[0].0,
             cluster: Cluster {

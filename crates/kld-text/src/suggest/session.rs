@@ -1,7 +1,10 @@
 //! One who writes and one who suggests: a base model, what was learnt from the history, and the mixture of both.
 
+use std::collections::BTreeMap;
+
 use super::{
     cache::{Cache, ORDERS},
+    expand::Expanded,
     mixture::{Mixture, Parts},
     ngram::{LONGEST, START, Symbol},
     state::{Fitted, State},
@@ -16,7 +19,8 @@ pub const USUAL_HALF_LIFE: f64 = 8000.0;
 /// Suggests, and learns as it goes.
 #[derive(Clone, Debug)]
 pub struct Session<'m> {
-    model: &'m WordModel,
+    /// `None` where the base is a model of tokens, which is asked elsewhere.
+    model: Option<&'m WordModel>,
     /// The model's words, and those of the history.
     vocabulary: Vocabulary,
     /// G of the words that only the history has.
@@ -74,6 +78,17 @@ impl<'m> Session<'m> {
     /// A session that goes on from a state.
     #[must_use]
     pub fn new(model: &'m WordModel, state: State) -> Self {
+        Self::over(Some(model), state)
+    }
+
+    /// The same over a model of tokens: the session knows the history, and takes from its caller what [the
+    /// model](super::expand::Words) gives to words.
+    #[must_use]
+    pub fn over_tokens(state: State) -> Self {
+        Self::over(None, state)
+    }
+
+    fn over(model: Option<&'m WordModel>, state: State) -> Self {
         let fitted = state.fitted.clone().unwrap_or(Fitted {
             half_life: USUAL_HALF_LIFE,
             mixture: Mixture::default(),
@@ -82,7 +97,7 @@ impl<'m> Session<'m> {
         let half_life = if state.private.is_some() { f64::INFINITY } else { fitted.half_life };
         let mut session = Self {
             model,
-            vocabulary: model.vocabulary().clone(),
+            vocabulary: model.map(|model| model.vocabulary().clone()).unwrap_or_default(),
             spellings: Vec::new(),
             cache: Cache::new(half_life),
             mixture: fitted.mixture,
@@ -102,7 +117,7 @@ impl<'m> Session<'m> {
     /// The state, changed: the session learns it anew.
     #[must_use]
     pub fn with_state(&self, state: State) -> Self {
-        Self::new(self.model, state)
+        Self::over(self.model, state)
     }
 
     /// The words of model and history.
@@ -148,7 +163,7 @@ impl<'m> Session<'m> {
         let known = self.vocabulary.symbols();
         let number = self.vocabulary.add(word);
         if self.vocabulary.symbols() > known {
-            self.spellings.push(self.model.spelling(word));
+            self.spellings.push(self.model.map_or(0.0, |model| model.spelling(word)));
         }
         number
     }
@@ -200,22 +215,39 @@ impl<'m> Session<'m> {
     /// What each part gives to a word in a context.
     #[must_use]
     pub fn parts(&self, context: &Context, word: &str) -> Parts {
+        let base = self.model.map_or(0.0, |model| self.base(model, context, word));
+        self.parts_over(base, context, word)
+    }
+
+    /// The same where the base gives this probability to the word.
+    #[must_use]
+    pub fn parts_over(&self, base: f64, context: &Context, word: &str) -> Parts {
         let symbol = self.vocabulary.number(word).unwrap_or(Symbol::MAX);
-        let beyond = (symbol as usize).checked_sub(self.model.ngram().symbols());
-        let spelling = match beyond.map(|at| self.spellings.get(at)) {
-            None => 0.0,
-            Some(Some(spelling)) => *spelling,
-            Some(None) => self.model.spelling(word),
-        };
-        let mut parts = vec![self.model.ngram().probability(&context.0, symbol, spelling)];
+        let mut parts = vec![base];
         parts.extend(self.cache.shares(&context.0, symbol));
         parts
     }
 
+    fn base(&self, model: &WordModel, context: &Context, word: &str) -> f64 {
+        let symbol = self.vocabulary.number(word).unwrap_or(Symbol::MAX);
+        let beyond = (symbol as usize).checked_sub(model.ngram().symbols());
+        let spelling = match beyond.map(|at| self.spellings.get(at)) {
+            None => 0.0,
+            Some(Some(spelling)) => *spelling,
+            Some(None) => model.spelling(word),
+        };
+        model.ngram().probability(&context.0, symbol, spelling)
+    }
+
     /// Probabilities of all known words without the history and with it, by number.
     pub fn distributions(&self, context: &Context, base: &mut Vec<f64>, mixed: &mut Vec<f64>) {
-        let unknown = self.model.ngram().distribution(&context.0, base);
-        base.extend(self.spellings.iter().map(|g| unknown * g));
+        if let Some(model) = self.model {
+            let unknown = model.ngram().distribution(&context.0, base);
+            base.extend(self.spellings.iter().map(|g| unknown * g));
+        } else {
+            base.clear();
+            base.resize(self.vocabulary.symbols(), 0.0);
+        }
         let weights = self.mixture.weights(self.cache.orders_seen(&context.0));
         mixed.clear();
         mixed.extend(base.iter().map(|p| weights[0] * p));
@@ -251,6 +283,36 @@ impl<'m> Session<'m> {
             given_prefix: mixed[word as usize] / total,
         };
         found.into_iter().map(suggestion).collect()
+    }
+}
+
+impl Session<'_> {
+    /// The words that a model of tokens and the history suggest in a context for a word that begins with `prefix`, best first. A
+    /// word that the expansion did not find has no part of the base, which is too little by [`Expanded::open`] at most.
+    #[must_use]
+    pub fn suggest_over(&self, found: &Expanded, context: &Context, prefix: &str) -> Vec<Suggestion> {
+        let weights = self.mixture.weights(self.cache.orders_seen(&context.0));
+        let (mut base, mut mixed) = (Vec::new(), Vec::new());
+        self.distributions(context, &mut base, &mut mixed);
+        let of_history = self.vocabulary.starting_with(prefix).filter(|word| mixed[*word as usize] > 0.0);
+        let mut words: BTreeMap<&str, (f64, f64)> = of_history
+            .map(|word| (self.vocabulary.word(word), (0.0, mixed[word as usize])))
+            .collect();
+        for (word, p) in &found.words {
+            let (base, mixed) = words.entry(word).or_default();
+            *base += p;
+            *mixed += weights[0] * p;
+        }
+        let total = words.values().map(|of| of.1).sum::<f64>() + weights[0] * found.open;
+        let suggestion = |(word, (base, probability)): (&str, (f64, f64))| Suggestion {
+            word: word.to_owned(),
+            probability,
+            base,
+            given_prefix: probability / total,
+        };
+        let mut suggestions: Vec<Suggestion> = words.into_iter().map(suggestion).collect();
+        suggestions.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        suggestions
     }
 }
 

@@ -96,28 +96,11 @@ impl State {
     ///
     /// If the file cannot be written; what was there before is then still there.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = path.with_file_name(name);
-        let written = self.write_new(&part).and_then(|()| fs::rename(&part, path));
-        written.map_err(|source| {
-            // It may not even have been made.
-            let _ = fs::remove_file(&part);
-            io(path, source)
-        })
-    }
-
-    fn write_new(&self, path: &Path) -> std::io::Result<()> {
-        // One that an earlier run with this number left behind may have other permissions.
-        let _ = fs::remove_file(path);
-        let mut options = File::options();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut out = BufWriter::new(options.open(path)?);
-        serde_json::to_writer_pretty(&mut out, self)?;
-        writeln!(out)?;
-        out.into_inner()?.sync_all()
+        let written = write_for_owner(path, |out| {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            writeln!(out)
+        });
+        written.map_err(|source| io(path, source))
     }
 
     /// Words learnt.
@@ -207,6 +190,41 @@ impl State {
             None => Ok(()),
         }
     }
+}
+
+/// Writes a file that its owner alone can read (mode 0600), beside its name, and renames it.
+///
+/// # Errors
+///
+/// If the file cannot be written; what was there before is then still there.
+pub fn write_for_owner(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = write_new(&part, write).and_then(|()| fs::rename(&part, path));
+    if written.is_err() {
+        // It may not even have been made.
+        let _ = fs::remove_file(&part);
+    }
+    written
+}
+
+fn write_new(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    // One that an earlier run with this number left behind may have other permissions.
+    let _ = fs::remove_file(path);
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut out = BufWriter::new(options.open(path)?);
+    write(&mut out)?;
+    out.into_inner()?.sync_all()
 }
 
 /// Whether two times begin alike up to their hours, `2026-11-25T20`.

@@ -53,6 +53,11 @@ pub enum Token<'a> {
 
 /// Calls `each` with the words and marks of a text in their order. An empty line before the first word is no mark.
 pub fn each_token<'a>(text: &'a str, mut each: impl FnMut(Token<'a>)) {
+    each_token_at(text, |_, token| each(token));
+}
+
+/// The same with the place of each: where the word begins, or what the mark stands for.
+pub fn each_token_at<'a>(text: &'a str, mut each: impl FnMut(usize, Token<'a>)) {
     let fold = Fold {
         case: false,
         numbers: false,
@@ -65,14 +70,14 @@ pub fn each_token<'a>(text: &'a str, mut each: impl FnMut(Token<'a>)) {
         };
         let between = &text[from..from + gap];
         if let Some(mark) = mark(between).filter(|mark| from > 0 || *mark != START) {
-            each(Token::Mark(mark));
+            each(from, Token::Mark(mark));
         }
         let start = from + gap;
         from = start + word.len();
-        each(Token::Word(&text[start..from]));
+        each(start, Token::Word(&text[start..from]));
     });
     if let Some(mark) = mark(&text[from..]) {
-        each(Token::Mark(mark));
+        each(from, Token::Mark(mark));
     }
 }
 

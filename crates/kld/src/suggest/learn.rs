@@ -4,11 +4,11 @@ use anyhow::{Context, bail};
 use kld_core::result::{Adaptation, Following};
 use kld_text::{
     read::read_documents,
-    suggest::{History, Session, State, WordModel, privacy::Promise},
+    suggest::{History, Session, State, privacy::Promise},
 };
 use rand::rngs::StdRng;
 
-use super::{SuggestArgs, clock, report};
+use super::{SuggestArgs, base::Base, clock, report};
 
 /// A session that knows the history, and how it came to.
 pub(super) struct Learnt<'m> {
@@ -21,7 +21,7 @@ pub(super) struct Learnt<'m> {
 /// Reads the history that the arguments name, if any, and learns it.
 pub(super) fn learn<'m>(
     args: &SuggestArgs,
-    base: &'m WordModel,
+    base: Base<'m>,
     before: State,
 ) -> anyhow::Result<Learnt<'m>> {
     if args.history.is_empty() {
@@ -45,8 +45,8 @@ pub(super) fn learn<'m>(
             "the state was made with --epsilon: learning a history as it is would break its promise\n    \
              hint: name another file with --state"
         ),
-        Some(promise) => in_private(base, &history, promise),
-        None => openly(base, &history, before),
+        Some(promise) => in_private(base, &history, promise)?,
+        None => openly(base, &history, before)?,
     };
     if let Some(adaptation) = &mut learnt.adaptation {
         adaptation.documents = documents.len();
@@ -57,9 +57,9 @@ pub(super) fn learn<'m>(
     Ok(learnt)
 }
 
-fn without_history(base: &WordModel, before: State) -> Learnt<'_> {
+fn without_history(base: Base<'_>, before: State) -> Learnt<'_> {
     let is_adapted = before.words() > 0;
-    let session = Session::new(base, before);
+    let session = base.session(before);
     let adaptation = is_adapted.then(|| Adaptation {
         words_before: session.state().words(),
         fitted: session.state().fitted.is_some(),
@@ -74,41 +74,43 @@ fn without_history(base: &WordModel, before: State) -> Learnt<'_> {
 }
 
 /// Learns all words, those of the tail as they are judged.
-fn openly<'m>(base: &'m WordModel, history: &History<'_>, before: State) -> Learnt<'m> {
+fn openly<'m>(base: Base<'m>, history: &History<'_>, before: State) -> anyhow::Result<Learnt<'m>> {
     let now = clock::now();
-    let fitted = history.fit(base, &before);
+    let fitted = base.fit(history, &before)?;
     let is_fitted = fitted.is_some();
     let fitted = fitted.or_else(|| before.fitted.clone());
-    let mut session = Session::new(base, State { fitted, ..before });
+    let mut session = base.session(State { fitted, ..before });
     history.learn(&mut session, &now);
-    let following = (history.tail_words() > 0).then(|| history.judge(&mut session, Some(&now)));
-    Learnt {
+    let has_tail = history.tail_words() > 0;
+    let following = has_tail.then(|| base.judge(history, &mut session, Some(&now))).transpose()?;
+    Ok(Learnt {
         adaptation: Some(adaptation(&session, history, is_fitted)),
         session,
         following,
         warnings: report::not_fitted(history).filter(|_| !is_fitted).into_iter().collect(),
-    }
+    })
 }
 
 /// Publishes counts of the whole history; how well the like of them do is judged with others, made without the tail and given away.
 ///
 /// Where the tail begins depends on how much was written, so a state without the tail could change by more than one passage when
 /// the history does.
-fn in_private<'m>(base: &'m WordModel, history: &History<'_>, promise: Promise) -> Learnt<'m> {
+fn in_private<'m>(base: Base<'m>, history: &History<'_>, promise: Promise) -> anyhow::Result<Learnt<'m>> {
     let now = clock::now();
     let mut random: StdRng = rand::make_rng();
-    let following = (history.tail_words() > 0).then(|| {
+    let has_tail = history.tail_words() > 0;
+    let judged = has_tail.then(|| {
         let state = promise.release(history.learnt_documents(), &now, &mut random);
-        history.judge(&mut Session::new(base, state), None)
+        base.judge(history, &mut base.session(state), None)
     });
     let state = promise.release(history.all_documents(), &now, &mut random);
-    let session = Session::new(base, state);
-    Learnt {
+    let session = base.session(state);
+    Ok(Learnt {
         adaptation: Some(adaptation(&session, history, false)),
         warnings: vec![report::published(&promise, session.state())],
         session,
-        following,
-    }
+        following: judged.transpose()?,
+    })
 }
 
 fn adaptation(session: &Session<'_>, history: &History<'_>, fitted: bool) -> Adaptation {

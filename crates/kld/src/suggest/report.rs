@@ -5,46 +5,70 @@ use kld_report::{Json, Terminal, Unit};
 use kld_text::{
     read::Document,
     suggest::{
-        History, Session, State, WordModel, history::FEWEST_TO_FIT, privacy::Promise, words::at_cursor,
+        History, Session, State, Suggestion, WordModel, history::FEWEST_TO_FIT, privacy::Promise, words::at_cursor,
     },
 };
 
-use super::{SuggestArgs, learn::Learnt};
+use super::{SuggestArgs, base::Base, learn::Learnt};
 use crate::output::Output;
 
 /// Words of a tail below which its figures say little.
 const FEW_WORDS: usize = 500;
 
-pub(super) fn result(args: &SuggestArgs, name: &str, base: &WordModel, learnt: &Learnt<'_>) -> Suggest {
-    Suggest {
+pub(super) fn result(
+    args: &SuggestArgs,
+    name: &str,
+    base: Base<'_>,
+    learnt: &Learnt<'_>,
+) -> anyhow::Result<Suggest> {
+    let next = |text: &String| next(base, &learnt.session, text, args.top);
+    Ok(Suggest {
         schema: Suggest::SCHEMA.to_owned(),
-        base: BaseModel {
-            name: name.to_owned(),
-            kind: format!("modified Kneser-Ney, order {}", args.order),
-            words: Some(base.words()),
-            vocabulary: Some(base.vocabulary().len()),
-        },
+        base: base_model(args, name, base),
         adaptation: learnt.adaptation.clone(),
         following: learnt.following.clone(),
-        next: args.prefix.as_deref().map(|text| next(&learnt.session, text, args.top)),
+        next: args.prefix.as_ref().map(next).transpose()?,
         warnings: learnt.warnings.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+fn base_model(args: &SuggestArgs, name: &str, base: Base<'_>) -> BaseModel {
+    let (kind, model) = match base {
+        Base::NGrams(model) => (format!("modified Kneser-Ney, order {}", args.order), Some(model)),
+        Base::Tokens(..) => {
+            let passes = args.effort.passes;
+            (format!("words of its tokens, {passes} passes at most"), None)
+        }
+    };
+    BaseModel {
+        name: name.to_owned(),
+        kind,
+        words: model.map(WordModel::words),
+        vocabulary: model.map(|model| model.vocabulary().len()),
     }
 }
 
 /// The suggestions behind a text.
-pub(super) fn next(session: &Session<'_>, text: &str, top: usize) -> NextWords {
-    let word = |of: kld_text::suggest::Suggestion| NextWord {
+pub(super) fn next(
+    base: Base<'_>,
+    session: &Session<'_>,
+    text: &str,
+    top: usize,
+) -> anyhow::Result<NextWords> {
+    let word = |of: Suggestion| NextWord {
         word: of.word,
         probability: of.probability,
         base: of.base,
         given_prefix: of.given_prefix,
     };
-    NextWords {
+    let (words, undecided) = base.suggest(session, text, top)?;
+    Ok(NextWords {
         text: text.to_owned(),
         prefix: at_cursor(text).1.to_owned(),
-        words: session.suggest(text, top).into_iter().map(word).collect(),
-    }
+        words: words.into_iter().map(word).collect(),
+        undecided,
+    })
 }
 
 /// How a session mixes base and history; what the history was is for the caller to say.

@@ -8,7 +8,7 @@ use kld_text::suggest::{Session, words::at_cursor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Kept, clock, manage, report};
+use super::{Kept, base::Base, clock, manage, report};
 
 /// What is asked; exactly one of `prefix`, `accepted`, `typed` and `forget`, save that `accepted` takes a `prefix` along.
 #[derive(Debug, Default, Deserialize)]
@@ -47,8 +47,14 @@ enum Said {
 }
 
 /// Answers line after line until the input ends.
-pub(super) fn run(session: Session<'_>, kept: Kept<'_>, top: usize) -> anyhow::Result<()> {
+pub(super) fn run(
+    base: Base<'_>,
+    session: Session<'_>,
+    kept: Kept<'_>,
+    top: usize,
+) -> anyhow::Result<()> {
     let mut server = Server {
+        base,
         session,
         kept,
         top,
@@ -64,6 +70,7 @@ pub(super) fn run(session: Session<'_>, kept: Kept<'_>, top: usize) -> anyhow::R
 }
 
 struct Server<'m, 'a> {
+    base: Base<'m>,
     session: Session<'m>,
     kept: Kept<'a>,
     top: usize,
@@ -132,7 +139,7 @@ impl Server<'_, '_> {
                 top,
                 ..
             } => {
-                let next = report::next(&self.session, &text, top.unwrap_or(self.top));
+                let next = report::next(self.base, &self.session, &text, top.unwrap_or(self.top))?;
                 self.last_prefix = text;
                 Ok(Said::Suggested(next))
             }
@@ -204,6 +211,7 @@ mod tests {
         trainer.read("all the ships are at sea, and all the men are on land");
         let model = trainer.finish(3).unwrap();
         let mut server = Server {
+            base: Base::NGrams(&model),
             session: Session::new(&model, State::default()),
             kept: Kept::at(None),
             top: 2,
