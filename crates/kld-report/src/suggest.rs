@@ -45,12 +45,20 @@ impl Terminal {
             row("top-5 hit rate", &f.top5, percent),
             row("keystrokes saved", &f.keystrokes_saved, percent),
         ];
-        format!("  on the tail, P what was written, Q what was suggested\n{}", layout("    ", &rows))
+        format!(
+            "  on the tail, P what was written, Q what was suggested\n{}",
+            layout("    ", &rows)
+        )
     }
 }
 
 fn row(name: &str, of: &Measure, shown: impl Fn(&Estimate) -> String) -> Vec<String> {
-    vec![name.to_owned(), shown(&of.before), shown(&of.after), shown(&of.change)]
+    vec![
+        name.to_owned(),
+        shown(&of.before),
+        shown(&of.after),
+        shown(&of.change),
+    ]
 }
 
 fn base(base: &BaseModel) -> String {
@@ -82,7 +90,13 @@ fn adapted(a: &Adaptation) -> String {
         v => format!("half-life {} words", count(v as u64)),
     };
     let fitted = if a.fitted { "fitted" } else { "not fitted" };
-    let weights: Vec<String> = a.weights.last().into_iter().flatten().map(|w| share(*w)).collect();
+    let weights: Vec<String> = a
+        .weights
+        .last()
+        .into_iter()
+        .flatten()
+        .map(|w| share(*w))
+        .collect();
     text + &format!(
         "\n         {half_life}; weights {fitted}, where all orders have seen the context: base {}\n",
         weights.join(" · ")
@@ -109,9 +123,16 @@ fn next_words(next: &NextWords, adapted: bool) -> String {
         }
         row
     }));
-    let mut text = format!("  after “{}”\n{}", shortened(&next.text, 60), layout("    ", &rows));
+    let mut text = format!(
+        "  after “{}”\n{}",
+        shortened(&next.text, 60),
+        layout("    ", &rows)
+    );
     if let Some(undecided) = next.undecided {
-        text += &format!("    undecided {}: no probability shown is too low by more\n", significant(undecided));
+        text += &format!(
+            "    undecided {}: no probability shown is too low by more\n",
+            significant(undecided)
+        );
     }
     text
 }

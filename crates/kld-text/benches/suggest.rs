@@ -21,8 +21,13 @@ const TYPED: usize = 4000;
 const TOP: usize = 5;
 
 fn main() {
-    let mut files = env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let novel = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/austen-persuasion.txt");
+    let mut files = env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"));
+    let novel = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../data/austen-persuasion.txt"
+    );
     let base = fs::read_to_string(files.next().unwrap_or_else(|| novel.to_owned())).unwrap();
     let history = files.next().map(|file| fs::read_to_string(file).unwrap());
     // Without a second file the last quarter is the history.
@@ -77,7 +82,10 @@ fn check(session: &Session<'_>, typed: &str) {
         mixed.sort_by(|a, b| b.total_cmp(a));
         let suggested = session.suggest(&typed[..at], TOP);
         let mut pairs = suggested.iter().zip(&mixed);
-        assert!(pairs.all(|(of, p)| (of.probability - p).abs() < 1e-15), "{suggested:?}");
+        assert!(
+            pairs.all(|(of, p)| (of.probability - p).abs() < 1e-15),
+            "{suggested:?}"
+        );
     }
     println!("20 answers agree with the whole distribution");
 }

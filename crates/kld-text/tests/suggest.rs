@@ -168,10 +168,20 @@ fn a_history_that_repeats_itself_is_soon_followed() {
     let history = History::cut(&[&text], 0.2);
     assert_eq!((history.learnt_words(), history.tail_words()), (432, 108));
     let fitted = history.fit(&model, &State::default());
-    let mut session = Session::new(&model, State { fitted, ..State::default() });
+    let mut session = Session::new(
+        &model,
+        State {
+            fitted,
+            ..State::default()
+        },
+    );
     history.learn(&mut session, "2026-11-25T20:00:00Z");
     let followed = history.judge(&mut session, Some("2026-11-25T20:00:00Z"));
-    assert!(followed.kl.after.value < 0.5 && followed.kl.before.value > 2.0, "{:?}", followed.kl);
+    assert!(
+        followed.kl.after.value < 0.5 && followed.kl.before.value > 2.0,
+        "{:?}",
+        followed.kl
+    );
     assert!(followed.top1.after.value > 0.95 && followed.top1.before.value < 0.6);
     assert!(followed.keystrokes_saved.after.value > 0.7);
     let change = followed.kl.after.value - followed.kl.before.value;

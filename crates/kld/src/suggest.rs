@@ -191,7 +191,13 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     observer.finish();
     let tokens = Tokens::of(&source);
     let words = Words::of(&tokens, args.effort.of_words());
-    suggest(args, model, Base::Tokens(&words, args.effort.judged), before, json)
+    suggest(
+        args,
+        model,
+        Base::Tokens(&words, args.effort.judged),
+        before,
+        json,
+    )
 }
 
 /// Learns the history and does what was asked.
@@ -240,7 +246,10 @@ impl StateArgs {
     /// The promise under which a history is learnt, where one is given.
     fn promise(&self) -> anyhow::Result<Option<Promise>> {
         let promise = |epsilon| Promise::new(epsilon, self.delta, self.contribution);
-        self.epsilon.map(promise).transpose().map_err(anyhow::Error::msg)
+        self.epsilon
+            .map(promise)
+            .transpose()
+            .map_err(anyhow::Error::msg)
     }
 }
 

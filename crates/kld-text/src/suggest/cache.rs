@@ -114,7 +114,12 @@ impl Cache {
     pub fn shares(&self, context: &[Symbol], word: Symbol) -> Vec<f64> {
         (0..ORDERS)
             .map_while(|order| self.after(context, order))
-            .map(|after| after.words.get(&word).map_or(0.0, |of| after.share(*of, self.half_life)))
+            .map(|after| {
+                after
+                    .words
+                    .get(&word)
+                    .map_or(0.0, |of| after.share(*of, self.half_life))
+            })
             .collect()
     }
 

@@ -142,7 +142,11 @@ impl<'m> Words<'m> {
     /// The words of a model.
     #[must_use]
     pub fn of(model: &'m dyn TokenModel, effort: Effort) -> Self {
-        let shapes = model.pieces().iter().map(|piece| Shape::of(piece)).collect();
+        let shapes = model
+            .pieces()
+            .iter()
+            .map(|piece| Shape::of(piece))
+            .collect();
         Self {
             model,
             effort,
@@ -160,22 +164,29 @@ impl<'m> Words<'m> {
         let mut open = BinaryHeap::new();
         let mut found = BTreeMap::<String, f64>::new();
         let mut written = vec![Written::default()];
-        let mut step = |at: usize, mass: f64, written: &[Written], open: &mut BinaryHeap<Hypothesis>| {
-            let next = self.behind(&cursor, &written[at])?;
-            self.each_fate(&cursor, &written[at], &next, |token, p, fate, bytes| match fate {
-                Fate::Open => open.push(Hypothesis {
-                    mass: mass * p,
-                    from: at,
-                    token,
-                }),
-                Fate::Word(end) => {
-                    let word = String::from_utf8_lossy(&bytes[cursor.gap..cursor.gap + end]);
-                    *found.entry(word.into_owned()).or_default() += mass * p;
-                }
-                Fate::Other => {}
-            });
-            Ok::<_, String>((next, is_decided(&found, wanted, open)))
-        };
+        let mut step =
+            |at: usize, mass: f64, written: &[Written], open: &mut BinaryHeap<Hypothesis>| {
+                let next = self.behind(&cursor, &written[at])?;
+                self.each_fate(
+                    &cursor,
+                    &written[at],
+                    &next,
+                    |token, p, fate, bytes| match fate {
+                        Fate::Open => open.push(Hypothesis {
+                            mass: mass * p,
+                            from: at,
+                            token,
+                        }),
+                        Fate::Word(end) => {
+                            let word =
+                                String::from_utf8_lossy(&bytes[cursor.gap..cursor.gap + end]);
+                            *found.entry(word.into_owned()).or_default() += mass * p;
+                        }
+                        Fate::Other => {}
+                    },
+                );
+                Ok::<_, String>((next, is_decided(&found, wanted, open)))
+            };
         let (first, mut decided) = step(0, 1.0, &written, &mut open)?;
         while !decided && written.len() < self.effort.passes {
             let Some(best) = open.pop() else { break };
@@ -183,8 +194,10 @@ impl<'m> Words<'m> {
             (_, decided) = step(written.len() - 1, best.mass, &written, &mut open)?;
         }
         let any = self.any_word(&cursor, &first);
-        let mut words: Vec<(String, f64)> =
-            found.into_iter().map(|(word, mass)| (word, mass / any)).collect();
+        let mut words: Vec<(String, f64)> = found
+            .into_iter()
+            .map(|(word, mass)| (word, mass / any))
+            .collect();
         words.sort_by(|a, b| b.1.total_cmp(&a.1));
         let open = sum(open.into_sorted_vec().into_iter().map(|of| of.mass)) / any;
         Ok(Expanded {
@@ -206,13 +219,21 @@ impl<'m> Words<'m> {
         let context = self.model.encode(context_of(before))?;
         let whole = self.model.encode(&format!("{before}{word}"))?;
         // Where the word changes how the text before it is cut, the tokens from there on are charged to the word.
-        let same = context.iter().zip(&whole).take_while(|(a, b)| a == b).count();
+        let same = context
+            .iter()
+            .zip(&whole)
+            .take_while(|(a, b)| a == b)
+            .count();
         let (context, spelling) = whole.split_at(same.min(whole.len().saturating_sub(1)));
         let tokens = [&self.started(context)?[..], spelling].concat();
         let rows = self.model.next(&tokens, spelling.len() + 1)?;
         let of_token = |(token, row): (&u32, &Vec<f64>)| row[*token as usize].ln();
         let spelt_so = sum(spelling.iter().zip(&rows).map(of_token)).exp();
-        let next = if same < cursor.context { self.behind(&cursor, &Written::default())? } else { rows[0].clone() };
+        let next = if same < cursor.context {
+            self.behind(&cursor, &Written::default())?
+        } else {
+            rows[0].clone()
+        };
         Ok(spelt_so * self.ends(&rows[spelling.len()]) / self.any_word(&cursor, &next))
     }
 
@@ -243,7 +264,8 @@ impl<'m> Words<'m> {
     fn behind(&self, cursor: &Cursor, written: &Written) -> Result<Vec<f64>, String> {
         let tokens = [&cursor.tokens[..], &written.tokens].concat();
         let mut rows = self.model.next(&tokens, 1)?;
-        rows.pop().ok_or_else(|| "the model gave no probabilities".to_owned())
+        rows.pop()
+            .ok_or_else(|| "the model gave no probabilities".to_owned())
     }
 
     /// Calls `each` with every token that may stand behind what is written: its probability, what becomes of the word, and all bytes.
@@ -254,7 +276,8 @@ impl<'m> Words<'m> {
         next: &[f64],
         mut each: impl FnMut(u32, f64, Fate, &[u8]),
     ) {
-        let begun = written.bytes.len() > cursor.gap && written.bytes.len() >= cursor.required.len();
+        let begun =
+            written.bytes.len() > cursor.gap && written.bytes.len() >= cursor.required.len();
         let is_inside = begun && ends_inside(&written.bytes);
         let mut bytes = written.bytes.clone();
         let pieces = self.model.pieces().iter().zip(&self.shapes);
@@ -274,7 +297,9 @@ impl<'m> Words<'m> {
 
     /// The end of a text, somewhat more than its context can hold, so that long texts are not encoded for nothing.
     fn seen<'t>(&self, text: &'t str) -> &'t str {
-        let from = text.len().saturating_sub(self.effort.context * BYTES_PER_TOKEN);
+        let from = text
+            .len()
+            .saturating_sub(self.effort.context * BYTES_PER_TOKEN);
         if from == 0 {
             return text;
         }
@@ -290,7 +315,10 @@ impl<'m> Words<'m> {
         let last = &tokens[tokens.len().saturating_sub(self.effort.context)..];
         let started: Vec<u32> = start.into_iter().chain(last.iter().copied()).collect();
         if started.is_empty() {
-            return Err("nothing stands before the word, and the model has no token for a beginning".to_owned());
+            return Err(
+                "nothing stands before the word, and the model has no token for a beginning"
+                    .to_owned(),
+            );
         }
         Ok(started)
     }
@@ -444,7 +472,9 @@ mod tests {
         }
 
         fn row(&self, token: u32) -> Vec<f64> {
-            let weights: Vec<f64> = (0..self.pieces.len() as u32).map(|next| f64::from((token * 7 + next * 5) % 11 + 1)).collect();
+            let weights: Vec<f64> = (0..self.pieces.len() as u32)
+                .map(|next| f64::from((token * 7 + next * 5) % 11 + 1))
+                .collect();
             let total: f64 = weights.iter().sum();
             weights.iter().map(|weight| weight / total).collect()
         }
@@ -456,7 +486,13 @@ mod tests {
             let (mut rest, mut tokens) = (text.as_bytes(), Vec::new());
             while !rest.is_empty() {
                 let fits = |of: &(usize, &Vec<u8>)| !of.1.is_empty() && rest.starts_with(of.1);
-                let (token, piece) = self.pieces.iter().enumerate().filter(fits).max_by_key(|of| of.1.len()).ok_or("no token")?;
+                let (token, piece) = self
+                    .pieces
+                    .iter()
+                    .enumerate()
+                    .filter(fits)
+                    .max_by_key(|of| of.1.len())
+                    .ok_or("no token")?;
                 tokens.push(token as u32);
                 rest = &rest[piece.len()..];
             }
@@ -472,7 +508,10 @@ mod tests {
         }
 
         fn next(&self, tokens: &[u32], last: usize) -> Result<Vec<Vec<f64>>, String> {
-            Ok(tokens[tokens.len() - last..].iter().map(|token| self.row(*token)).collect())
+            Ok(tokens[tokens.len() - last..]
+                .iter()
+                .map(|token| self.row(*token))
+                .collect())
         }
     }
 
@@ -486,7 +525,9 @@ mod tests {
             for (last, text, mass) in all {
                 for (token, (piece, p)) in (0..).zip(model.pieces.iter().zip(model.row(last))) {
                     let text = format!("{text}{}", std::str::from_utf8(piece).unwrap());
-                    let Some(word) = text.strip_prefix(' ') else { continue };
+                    let Some(word) = text.strip_prefix(' ') else {
+                        continue;
+                    };
                     let ends = |at: &usize| {
                         let mut rest = word[*at..].chars();
                         let next = |c: Option<char>| c.is_none_or(char::is_alphanumeric);
@@ -495,7 +536,9 @@ mod tests {
                             c => !next(c),
                         }
                     };
-                    let end = (0..word.len()).filter(|at| word.is_char_boundary(*at)).find(ends);
+                    let end = (0..word.len())
+                        .filter(|at| word.is_char_boundary(*at))
+                        .find(ends);
                     match end.or((piece.is_empty()).then(|| word.trim_end_matches('\'').len())) {
                         Some(0) => {}
                         Some(end) => *words.entry(word[..end].to_owned()).or_default() += mass * p,
@@ -511,7 +554,13 @@ mod tests {
     #[test]
     fn an_expansion_comes_to_what_trying_all_tokens_gives() {
         let model = Pairs::new();
-        let words = Words::of(&model, Effort { passes: 3000, context: 8 });
+        let words = Words::of(
+            &model,
+            Effort {
+                passes: 3000,
+                context: 8,
+            },
+        );
         let found = words.expand("a ", "", usize::MAX).unwrap();
         let all = by_trying_all(&model, "a ", 5);
         let first = model.row(2);
@@ -519,7 +568,10 @@ mod tests {
         for word in ["a", "b", "ab", "ba"] {
             let p = found.words.iter().find(|of| of.0 == word).unwrap().1;
             let expected = all[word] / any;
-            assert!((p - expected).abs() <= found.open && p >= expected * 0.999, "{word}: {p} {expected}");
+            assert!(
+                (p - expected).abs() <= found.open && p >= expected * 0.999,
+                "{word}: {p} {expected}"
+            );
         }
         let total: f64 = found.words.iter().map(|of| of.1).sum();
         assert!(total + found.open <= 1.0 + 1e-12, "{total} {}", found.open);
@@ -528,8 +580,24 @@ mod tests {
     #[test]
     fn what_ends_by_itself_is_the_best() {
         let model = Pairs::new();
-        let long = Words::of(&model, Effort { passes: 3000, context: 8 }).expand("b ", "", usize::MAX).unwrap();
-        let short = Words::of(&model, Effort { passes: 200, context: 8 }).expand("b ", "", 1).unwrap();
+        let long = Words::of(
+            &model,
+            Effort {
+                passes: 3000,
+                context: 8,
+            },
+        )
+        .expand("b ", "", usize::MAX)
+        .unwrap();
+        let short = Words::of(
+            &model,
+            Effort {
+                passes: 200,
+                context: 8,
+            },
+        )
+        .expand("b ", "", 1)
+        .unwrap();
         assert!(short.passes < 200);
         assert_eq!(short.words[0].0, long.words[0].0);
     }
@@ -537,10 +605,19 @@ mod tests {
     #[test]
     fn only_words_that_begin_as_written_are_found() {
         let model = Pairs::new();
-        let words = Words::of(&model, Effort { passes: 50, context: 8 });
+        let words = Words::of(
+            &model,
+            Effort {
+                passes: 50,
+                context: 8,
+            },
+        );
         for prefix in ["ab", "a", "b's"] {
             let found = words.expand("a ", prefix, 3).unwrap();
-            assert!(!found.words.is_empty() && found.words.iter().all(|of| of.0.starts_with(prefix)), "{prefix} {found:?}");
+            assert!(
+                !found.words.is_empty() && found.words.iter().all(|of| of.0.starts_with(prefix)),
+                "{prefix} {found:?}"
+            );
         }
         assert!(words.expand("a ", "A", 3).unwrap().words.is_empty());
     }
@@ -560,7 +637,16 @@ mod tests {
 
     #[test]
     fn words_end_where_no_token_could_go_on_with_them() {
-        for (text, end) in [("don't", None), ("don'", None), ("don',", Some(3)), ("a.", Some(1)), (".", Some(0)), ("'a", Some(0)), ("", None), ("café x", Some(5))] {
+        for (text, end) in [
+            ("don't", None),
+            ("don'", None),
+            ("don',", Some(3)),
+            ("a.", Some(1)),
+            (".", Some(0)),
+            ("'a", Some(0)),
+            ("", None),
+            ("café x", Some(5)),
+        ] {
             assert_eq!(end_of_word(text), end, "{text}");
         }
     }

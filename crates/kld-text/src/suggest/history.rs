@@ -68,7 +68,10 @@ impl<'a> History<'a> {
             });
         }
         let kept = words(&tokens) - (words(&tokens) as f64 * tail).round() as usize;
-        let mut words = tokens.iter().enumerate().filter(|(_, place)| place.is_word());
+        let mut words = tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, place)| place.is_word());
         let first_of_tail = words.nth(kept);
         let tail_at = first_of_tail.map_or(tokens.len(), |(at, _)| at);
         Self {
@@ -137,7 +140,9 @@ impl<'a> History<'a> {
 
     /// Learns what is to be learnt, at a time such as `2026-11-25T20:15:00Z`.
     pub fn learn(&self, session: &mut Session<'_>, time: &str) {
-        each_word(self.learnt(), |_, context, word| session.learn(context, word, time));
+        each_word(self.learnt(), |_, context, word| {
+            session.learn(context, word, time)
+        });
     }
 
     /// Goes through the tail word by word, predicts each without the history and with it, and, given a time, learns it then.
@@ -150,7 +155,13 @@ impl<'a> History<'a> {
             let of = |probability: f64, all: &[f64]| {
                 Judged::of(session.vocabulary(), all, word, probability)
             };
-            judged.push((place.document, [of(parts[0], &base), of(session.mixture().probability(&parts), &mixed)]));
+            judged.push((
+                place.document,
+                [
+                    of(parts[0], &base),
+                    of(session.mixture().probability(&parts), &mixed),
+                ],
+            ));
             match learning_at {
                 Some(time) => session.learn(context, word, time),
                 None => session.pass_over(context, word),
@@ -243,7 +254,9 @@ fn keystrokes(vocabulary: &Vocabulary, probabilities: &[f64], number: Symbol) ->
         let p = probabilities[*other as usize];
         p > own || (p == own && *other < number)
     };
-    let mut rivals: Vec<Symbol> = (FIRST_WORD..vocabulary.symbols() as Symbol).filter(is_better).collect();
+    let mut rivals: Vec<Symbol> = (FIRST_WORD..vocabulary.symbols() as Symbol)
+        .filter(is_better)
+        .collect();
     let better = rivals.len();
     let word = vocabulary.word(number);
     let mut typed = 0;
@@ -298,4 +311,3 @@ fn over_windows(
         .collect();
     Estimate::over_windows(&windows)
 }
-

@@ -65,7 +65,11 @@ impl Mixture {
     pub fn fitted(positions: &[Parts]) -> Self {
         let mut mixture = Self::default();
         for orders in 1..=ORDERS {
-            let mut of: Vec<Parts> = positions.iter().filter(|p| p.len() == orders + 1).cloned().collect();
+            let mut of: Vec<Parts> = positions
+                .iter()
+                .filter(|p| p.len() == orders + 1)
+                .cloned()
+                .collect();
             if !of.is_empty() {
                 of.push(only_the_base(orders));
                 mixture.weights[orders] = fit(&of, &mixture.weights[orders]);
@@ -134,15 +138,29 @@ mod tests {
 
     #[test]
     fn two_parts_that_never_agree_share_by_how_often_each_is_right() {
-        let positions: Vec<Parts> = (0..99).map(|i| if i % 4 == 0 { vec![0.0, 1.0] } else { vec![1.0, 0.0] }).collect();
+        let positions: Vec<Parts> = (0..99)
+            .map(|i| {
+                if i % 4 == 0 {
+                    vec![0.0, 1.0]
+                } else {
+                    vec![1.0, 0.0]
+                }
+            })
+            .collect();
         let weights = Mixture::fitted(&positions).weights(1).to_vec();
-        assert!((weights[0] - 0.75).abs() < 1e-9 && (weights[1] - 0.25).abs() < 1e-9, "{weights:?}");
+        assert!(
+            (weights[0] - 0.75).abs() < 1e-9 && (weights[1] - 0.25).abs() < 1e-9,
+            "{weights:?}"
+        );
     }
 
     #[test]
     fn the_base_is_never_given_up() {
         let fitted = Mixture::fitted(&vec![vec![0.01, 0.9]; 200]);
-        assert!((fitted.weights(1)[0] - 1.0 / 201.0).abs() < 2e-4, "{fitted:?}");
+        assert!(
+            (fitted.weights(1)[0] - 1.0 / 201.0).abs() < 2e-4,
+            "{fitted:?}"
+        );
         assert!(fitted.is_sound() && Mixture::default().is_sound());
     }
 

@@ -114,9 +114,7 @@ impl NGram {
             .collect();
         let levels = levels(&tallies, &discounts, is_event, base.len());
         let root = Context::of(0, &levels[0].count, &discounts[0]);
-        let share = |(count, g): (&u32, &f64)| {
-            root.share(*count, &discounts[0]) + root.backoff * g
-        };
+        let share = |(count, g): (&u32, &f64)| root.share(*count, &discounts[0]) + root.backoff * g;
         let unigram = levels[0].count.iter().zip(base).map(share).collect();
         Ok(Self {
             root,
@@ -151,8 +149,8 @@ impl NGram {
         for (order, node) in self.chain(history).into_iter().rev() {
             let context = &self.levels[order - 1].contexts[node];
             if let Some(at) = self.child(order, node, symbol) {
-                seen += weight
-                    * context.share(self.levels[order].count[at], &self.discounts[order]);
+                seen +=
+                    weight * context.share(self.levels[order].count[at], &self.discounts[order]);
             }
             weight *= context.backoff;
         }
@@ -190,9 +188,9 @@ impl NGram {
     fn node(&self, gram: &[Symbol]) -> Option<usize> {
         let (first, rest) = gram.split_first()?;
         let first = Some(*first as usize).filter(|first| *first < self.unigram.len())?;
-        (1..)
-            .zip(rest)
-            .try_fold(first, |node, (order, symbol)| self.child(order, node, *symbol))
+        (1..).zip(rest).try_fold(first, |node, (order, symbol)| {
+            self.child(order, node, *symbol)
+        })
     }
 
     /// The node of a context of this length followed by a symbol.
@@ -236,7 +234,10 @@ impl Discounts {
 impl Context {
     fn of(first: usize, counts: &[u32], discounts: &Discounts) -> Self {
         let total: f64 = counts.iter().map(|count| f64::from(*count)).sum();
-        let kept_back: f64 = counts.iter().map(|count| discounts.from_count(*count)).sum();
+        let kept_back: f64 = counts
+            .iter()
+            .map(|count| discounts.from_count(*count))
+            .sum();
         Self {
             first,
             total,
@@ -259,8 +260,14 @@ fn adjusted_counts(stream: &[Symbol], order: usize) -> Vec<Vec<(u128, u32)>> {
     for length in (1..order).rev() {
         let longer = &tallies[tallies.len() - 1];
         // Each distinct longer n-gram is one different symbol before the n-gram that it ends with.
-        let mut grams: Vec<u128> = longer.iter().map(|(gram, _)| ending(*gram, length)).collect();
-        grams.extend(windows(stream, length).filter(|gram| *gram >> (SYMBOL_BITS * (length as u32 - 1)) == u128::from(START)));
+        let mut grams: Vec<u128> = longer
+            .iter()
+            .map(|(gram, _)| ending(*gram, length))
+            .collect();
+        grams.extend(
+            windows(stream, length)
+                .filter(|gram| *gram >> (SYMBOL_BITS * (length as u32 - 1)) == u128::from(START)),
+        );
         tallies.push(tally(grams));
     }
     tallies.reverse();
@@ -304,7 +311,10 @@ fn levels(
         .iter()
         .map(|tally| Level {
             last: tally.iter().map(|(gram, _)| last(*gram)).collect(),
-            count: tally.iter().map(|(gram, n)| if is_event(*gram) { *n } else { 0 }).collect(),
+            count: tally
+                .iter()
+                .map(|(gram, n)| if is_event(*gram) { *n } else { 0 })
+                .collect(),
             contexts: Vec::new(),
         })
         .collect();
@@ -314,8 +324,12 @@ fn levels(
             1 => (0..symbols as u128).collect(),
             _ => tallies[order - 1].iter().map(|(gram, _)| *gram).collect(),
         };
-        levels[order - 1].contexts =
-            contexts(&grams, &tallies[order], &levels[order].count, &discounts[order]);
+        levels[order - 1].contexts = contexts(
+            &grams,
+            &tallies[order],
+            &levels[order].count,
+            &discounts[order],
+        );
     }
     levels
 }

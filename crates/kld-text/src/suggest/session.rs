@@ -94,10 +94,16 @@ impl<'m> Session<'m> {
             mixture: Mixture::default(),
         });
         // Counts made under a promise have no order in time.
-        let half_life = if state.private.is_some() { f64::INFINITY } else { fitted.half_life };
+        let half_life = if state.private.is_some() {
+            f64::INFINITY
+        } else {
+            fitted.half_life
+        };
         let mut session = Self {
             model,
-            vocabulary: model.map(|model| model.vocabulary().clone()).unwrap_or_default(),
+            vocabulary: model
+                .map(|model| model.vocabulary().clone())
+                .unwrap_or_default(),
             spellings: Vec::new(),
             cache: Cache::new(half_life),
             mixture: fitted.mixture,
@@ -163,7 +169,8 @@ impl<'m> Session<'m> {
         let known = self.vocabulary.symbols();
         let number = self.vocabulary.add(word);
         if self.vocabulary.symbols() > known {
-            self.spellings.push(self.model.map_or(0.0, |model| model.spelling(word)));
+            self.spellings
+                .push(self.model.map_or(0.0, |model| model.spelling(word)));
         }
         number
     }
@@ -173,8 +180,14 @@ impl<'m> Session<'m> {
         let symbol = self.add(word);
         let last = &context.0[context.0.len().saturating_sub(ORDERS - 1)..];
         // What nobody knows has no name to be written by.
-        let begins = last.iter().rposition(|symbol| *symbol == UNKNOWN).map_or(0, |at| at + 1);
-        let before: Vec<&str> = last[begins..].iter().map(|symbol| name(&self.vocabulary, *symbol)).collect();
+        let begins = last
+            .iter()
+            .rposition(|symbol| *symbol == UNKNOWN)
+            .map_or(0, |at| at + 1);
+        let before: Vec<&str> = last[begins..]
+            .iter()
+            .map(|symbol| name(&self.vocabulary, *symbol))
+            .collect();
         let full = self.state.spans.last().map_or(0, |span| span.words);
         if self.state.learn(&before, word, time) {
             self.span_start += full;
@@ -215,7 +228,9 @@ impl<'m> Session<'m> {
     /// What each part gives to a word in a context.
     #[must_use]
     pub fn parts(&self, context: &Context, word: &str) -> Parts {
-        let base = self.model.map_or(0.0, |model| self.base(model, context, word));
+        let base = self
+            .model
+            .map_or(0.0, |model| self.base(model, context, word));
         self.parts_over(base, context, word)
     }
 
@@ -251,7 +266,8 @@ impl<'m> Session<'m> {
         let weights = self.mixture.weights(self.cache.orders_seen(&context.0));
         mixed.clear();
         mixed.extend(base.iter().map(|p| weights[0] * p));
-        self.cache.add_distributions(&context.0, &weights[1..], mixed);
+        self.cache
+            .add_distributions(&context.0, &weights[1..], mixed);
     }
 
     /// The most likely words at the cursor behind `text`, best first: the next one, or that which has been begun.
@@ -269,7 +285,9 @@ impl<'m> Session<'m> {
         let mut found: Vec<Symbol> = self.vocabulary.starting_with(prefix).collect();
         let total: f64 = found.iter().map(|word| mixed[*word as usize]).sum();
         let better = |a: &Symbol, b: &Symbol| {
-            mixed[*b as usize].total_cmp(&mixed[*a as usize]).then(a.cmp(b))
+            mixed[*b as usize]
+                .total_cmp(&mixed[*a as usize])
+                .then(a.cmp(b))
         };
         if count < found.len() {
             found.select_nth_unstable_by(count, better);
@@ -290,11 +308,19 @@ impl Session<'_> {
     /// The words that a model of tokens and the history suggest in a context for a word that begins with `prefix`, best first. A
     /// word that the expansion did not find has no part of the base, which is too little by [`Expanded::open`] at most.
     #[must_use]
-    pub fn suggest_over(&self, found: &Expanded, context: &Context, prefix: &str) -> Vec<Suggestion> {
+    pub fn suggest_over(
+        &self,
+        found: &Expanded,
+        context: &Context,
+        prefix: &str,
+    ) -> Vec<Suggestion> {
         let weights = self.mixture.weights(self.cache.orders_seen(&context.0));
         let (mut base, mut mixed) = (Vec::new(), Vec::new());
         self.distributions(context, &mut base, &mut mixed);
-        let of_history = self.vocabulary.starting_with(prefix).filter(|word| mixed[*word as usize] > 0.0);
+        let of_history = self
+            .vocabulary
+            .starting_with(prefix)
+            .filter(|word| mixed[*word as usize] > 0.0);
         let mut words: BTreeMap<&str, (f64, f64)> = of_history
             .map(|word| (self.vocabulary.word(word), (0.0, mixed[word as usize])))
             .collect();

@@ -76,7 +76,12 @@ mod tests {
         let words = ["walking", "talking", "walked", "talked", "walker", "king"];
         let spelling = Spelling::train(words).unwrap();
         let p = |word| spelling.probability(word);
-        assert!(p("walking") > 1e-4 && p("talker") > 1e-4, "{} {}", p("walking"), p("talker"));
+        assert!(
+            p("walking") > 1e-4 && p("talker") > 1e-4,
+            "{} {}",
+            p("walking"),
+            p("talker")
+        );
         assert!(p("gnik") > 0.0 && p("gnik") < 1e-9, "{}", p("gnik"));
         assert!(p("世界") > 0.0 && p("") > 0.0);
     }
@@ -89,8 +94,13 @@ mod tests {
         let mut total = 0.0;
         let mut words = vec![(String::new(), 1.0)];
         for _ in 0..15 {
-            total += words.iter().map(|(word, n)| n * spelling.probability(word)).sum::<f64>();
-            let longer = |(word, n): &(String, f64)| [(format!("{word}a"), *n), (format!("{word}b"), n * others)];
+            total += words
+                .iter()
+                .map(|(word, n)| n * spelling.probability(word))
+                .sum::<f64>();
+            let longer = |(word, n): &(String, f64)| {
+                [(format!("{word}a"), *n), (format!("{word}b"), n * others)]
+            };
             words = words.iter().flat_map(longer).collect();
         }
         assert!(total > 0.99 && total < 1.0, "{total}");

@@ -85,7 +85,8 @@ impl State {
             path: path.to_owned(),
             problem,
         };
-        let state: Self = serde_json::from_reader(BufReader::new(file)).map_err(|e| bad(e.to_string()))?;
+        let state: Self =
+            serde_json::from_reader(BufReader::new(file)).map_err(|e| bad(e.to_string()))?;
         state.check().map_err(bad)?;
         Ok(state)
     }
@@ -177,7 +178,10 @@ impl State {
 
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
-            return Err(format!("its format is {:?}, expected {FORMAT:?}", self.format));
+            return Err(format!(
+                "its format is {:?}, expected {FORMAT:?}",
+                self.format
+            ));
         }
         if let Some(fitted) = &self.fitted
             && !(fitted.half_life > 0.0 && fitted.mixture.is_sound())
@@ -185,7 +189,10 @@ impl State {
             return Err("its fitted weights do not sum to 1".to_owned());
         }
         let grams = self.spans.iter().flat_map(|span| span.counts.keys());
-        match grams.into_iter().find(|gram| !(1..=ORDERS).contains(&gram.split(' ').count())) {
+        match grams
+            .into_iter()
+            .find(|gram| !(1..=ORDERS).contains(&gram.split(' ').count()))
+        {
             Some(gram) => Err(format!("{gram:?} is no n-gram of up to {ORDERS} words")),
             None => Ok(()),
         }
@@ -265,11 +272,27 @@ mod tests {
 
     #[test]
     fn a_state_holds_counts_of_up_to_three_words() {
-        let state = learnt(&[(&["¶"], "Dear", DAY_1), (&["¶", "Dear"], "Anne", DAY_1), (&["x", "¶", "Dear"], "Anne", DAY_1)]);
+        let state = learnt(&[
+            (&["¶"], "Dear", DAY_1),
+            (&["¶", "Dear"], "Anne", DAY_1),
+            (&["x", "¶", "Dear"], "Anne", DAY_1),
+        ]);
         let span = &state.spans[0];
         let grams: Vec<(&str, u64)> = span.counts.iter().map(|(g, n)| (&**g, *n)).collect();
-        assert_eq!(grams, [("Anne", 2), ("Dear", 1), ("Dear Anne", 2), ("¶ Dear", 1), ("¶ Dear Anne", 2)]);
-        assert_eq!((state.words(), &*span.from, &*span.until), (3, DAY_1, DAY_1));
+        assert_eq!(
+            grams,
+            [
+                ("Anne", 2),
+                ("Dear", 1),
+                ("Dear Anne", 2),
+                ("¶ Dear", 1),
+                ("¶ Dear Anne", 2)
+            ]
+        );
+        assert_eq!(
+            (state.words(), &*span.from, &*span.until),
+            (3, DAY_1, DAY_1)
+        );
     }
 
     #[test]
@@ -280,11 +303,17 @@ mod tests {
             (&["Passw0rd", "is"], "secret", DAY_1),
             (&["is", "secret"], "today", DAY_1),
         ]);
-        state.fitted = Some(Fitted { half_life: 500.0, mixture: Mixture::default() });
+        state.fitted = Some(Fitted {
+            half_life: 500.0,
+            mixture: Mixture::default(),
+        });
         assert!(bytes(&state).contains("Passw0rd"));
         assert_eq!(state.forget_word("passw0RD"), 1);
         let text = bytes(&state).to_lowercase();
-        assert!(!text.contains("passw0rd") && text.contains("is secret today"), "{text}");
+        assert!(
+            !text.contains("passw0rd") && text.contains("is secret today"),
+            "{text}"
+        );
         assert_eq!((state.words(), &state.fitted), (3, &None));
         assert_eq!(state.forget_word("nothing"), 0);
     }
@@ -308,7 +337,10 @@ mod tests {
         fs::write(&path, "open to all").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         State::default().write(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -320,10 +352,15 @@ mod tests {
             State::read(&path).unwrap_err().to_string()
         };
         let with = |format: &str, fitted: &str, gram: &str| {
-            format!(r#"{{"format":"{format}","private":null,"fitted":{fitted},"spans":[{{"from":"","until":"","words":1,"counts":{{"{gram}":1}}}}]}}"#)
+            format!(
+                r#"{{"format":"{format}","private":null,"fitted":{fitted},"spans":[{{"from":"","until":"","words":1,"counts":{{"{gram}":1}}}}]}}"#
+            )
         };
         assert!(problem("{").contains("EOF"));
-        assert!(problem(&with("kld.suggest.state/9", "null", "a")).contains("expected \"kld.suggest.state/1\""));
+        assert!(
+            problem(&with("kld.suggest.state/9", "null", "a"))
+                .contains("expected \"kld.suggest.state/1\"")
+        );
         let weights = r#"{"half_life":1.0,"mixture":{"weights":[[1.0],[2.0,-1.0],[1.0,0.0,0.0],[1.0,0.0,0.0,0.0]]}}"#;
         assert!(problem(&with(FORMAT, weights, "a")).contains("do not sum to 1"));
         assert!(problem(&with(FORMAT, "null", "a b c d")).contains("no n-gram"));

@@ -20,7 +20,10 @@ impl Vocabulary {
     pub(super) fn of(words: Vec<Box<str>>) -> Self {
         let numbered = || words.iter().cloned().zip(FIRST_WORD..);
         let mut of = Self {
-            lower: words.iter().map(|word| word.to_lowercase().into()).collect(),
+            lower: words
+                .iter()
+                .map(|word| word.to_lowercase().into())
+                .collect(),
             numbers: numbered().collect(),
             sorted: numbered().map(|(_, number)| number).collect(),
             words,
@@ -37,7 +40,9 @@ impl Vocabulary {
         }
         let number = self.symbols() as Symbol;
         let lower: Box<str> = word.to_lowercase().into();
-        let at = self.sorted.partition_point(|known| self.lower[index(*known)] <= lower);
+        let at = self
+            .sorted
+            .partition_point(|known| self.lower[index(*known)] <= lower);
         self.sorted.insert(at, number);
         self.words.push(word.into());
         self.lower.push(lower);
@@ -82,7 +87,9 @@ impl Vocabulary {
     /// The words that [begin](Self::begins) with `prefix`.
     pub fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = Symbol> + 'a {
         let lower = prefix.to_lowercase();
-        let from = self.sorted.partition_point(|number| *self.lower[index(*number)] < *lower);
+        let from = self
+            .sorted
+            .partition_point(|number| *self.lower[index(*number)] < *lower);
         self.sorted[from..]
             .iter()
             .copied()
@@ -114,7 +121,10 @@ mod tests {
         let added = known.add("anger");
         assert_eq!((known.add("anger"), known.len()), (added, 4));
         let found = |prefix: &str| -> Vec<&str> {
-            known.starting_with(prefix).map(|number| known.word(number)).collect()
+            known
+                .starting_with(prefix)
+                .map(|number| known.word(number))
+                .collect()
         };
         assert_eq!(found("an"), ["and", "anger", "Anne"]);
         assert_eq!(found("An"), ["Anne"]);

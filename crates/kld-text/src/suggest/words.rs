@@ -102,7 +102,10 @@ pub fn mark_name(mark: Symbol) -> &'static str {
 /// The mark that is written so.
 #[must_use]
 pub fn mark_named(name: &str) -> Option<Symbol> {
-    MARKS.iter().position(|(known, _)| *known == name).map(|at| at as Symbol)
+    MARKS
+        .iter()
+        .position(|(known, _)| *known == name)
+        .map(|at| at as Symbol)
 }
 
 /// The mark that stands for what is between two words.
@@ -150,7 +153,10 @@ mod tests {
             written("\n\nMr. Elliot, _don't_ go -- \"well-bred.\"\r\n \r\n(I 'go'...)"),
             "Mr <.> Elliot <,> don't go <-> well <-> bred <¶> I <\"> go <.>"
         );
-        assert_eq!(written("我们在北京。你呢？ €5"), "我们 在 北京 <.> 你 呢 <?> 5");
+        assert_eq!(
+            written("我们在北京。你呢？ €5"),
+            "我们 在 北京 <.> 你 呢 <?> 5"
+        );
         assert_eq!(written("a € b"), "a <·> b");
         assert_eq!(written(" ... "), "<.>");
     }

@@ -7,7 +7,8 @@ use kld_core::result::Following;
 use kld_text::{
     read::{ReadOptions, documents},
     suggest::{
-        History, Session, State, Suggestion, Trainer, WordModel, Words, state::Fitted, words::at_cursor,
+        History, Session, State, Suggestion, Trainer, WordModel, Words, state::Fitted,
+        words::at_cursor,
     },
 };
 
@@ -48,12 +49,16 @@ impl<'m> Base<'m> {
         }
     }
 
-    pub(super) fn fit(self, history: &History<'_>, state: &State) -> anyhow::Result<Option<Fitted>> {
+    pub(super) fn fit(
+        self,
+        history: &History<'_>,
+        state: &State,
+    ) -> anyhow::Result<Option<Fitted>> {
         match self {
             Self::NGrams(model) => Ok(history.fit(model, state)),
-            Self::Tokens(words, most) => {
-                history.fit_over(words, state, most).map_err(anyhow::Error::msg)
-            }
+            Self::Tokens(words, most) => history
+                .fit_over(words, state, most)
+                .map_err(anyhow::Error::msg),
         }
     }
 
@@ -83,7 +88,9 @@ impl<'m> Base<'m> {
             return Ok((session.suggest(text, top), None));
         };
         let (before, prefix) = at_cursor(text);
-        let found = words.expand(before, prefix, top).map_err(anyhow::Error::msg)?;
+        let found = words
+            .expand(before, prefix, top)
+            .map_err(anyhow::Error::msg)?;
         let mut best = session.suggest_over(&found, &session.context(before), prefix);
         best.truncate(top);
         Ok((best, Some(found.open)))

@@ -5,7 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Now, as `2026-11-25T20:15:00Z`.
 pub(super) fn now() -> String {
     // A clock before 1970 is set wrongly; nothing depends on what is said then.
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     written(elapsed.as_secs())
 }
 
@@ -27,7 +29,11 @@ fn written(seconds: u64) -> String {
         month += 1;
     }
     let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{:02}Z", days + 1, second % 60)
+    format!(
+        "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{:02}Z",
+        days + 1,
+        second % 60
+    )
 }
 
 fn days_of(year: u64) -> u64 {
@@ -39,7 +45,9 @@ fn days_of(year: u64) -> u64 {
 pub(super) fn is_time(text: &str) -> bool {
     let pattern = "dddd-dd-ddTdd:dd:ddZ";
     let fits = |(c, p): (char, char)| if p == 'd' { c.is_ascii_digit() } else { c == p };
-    [10, pattern.len()].contains(&text.len()) && text.is_ascii() && text.chars().zip(pattern.chars()).all(fits)
+    [10, pattern.len()].contains(&text.len())
+        && text.is_ascii()
+        && text.chars().zip(pattern.chars()).all(fits)
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ const SHOWN: usize = 3;
 /// Lets somebody type until they leave with Esc, Ctrl-C or Ctrl-D.
 pub(super) fn run(base: Base<'_>, session: Session<'_>, mut kept: Kept<'_>) -> anyhow::Result<()> {
     let term = Term::stdout();
-    ensure!(term.is_term(), "--demo needs a terminal: use --serve where a program asks");
+    ensure!(
+        term.is_term(),
+        "--demo needs a terminal: use --serve where a program asks"
+    );
     term.write_line("Type. Tab or 1, 2, 3 take a word; Enter ends the passage, which is then learnt; Esc leaves.")?;
     let mut typing = Typing::new(base, session)?;
     loop {
@@ -36,8 +39,14 @@ fn show(term: &Term, typing: &Typing<'_>) -> anyhow::Result<()> {
         let cut = text.chars().count().saturating_sub(width);
         text.chars().skip(cut).collect()
     };
-    let words: Vec<String> = (1..).zip(&typing.words).map(|(n, word)| format!("{n} {word}")).collect();
-    let below: String = format!("  {}", words.join("   ")).chars().take(width).collect();
+    let words: Vec<String> = (1..)
+        .zip(&typing.words)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    let below: String = format!("  {}", words.join("   "))
+        .chars()
+        .take(width)
+        .collect();
     term.clear_line()?;
     term.write_line(&below)?;
     term.clear_line()?;
@@ -112,7 +121,8 @@ impl<'m> Typing<'m> {
         self.written += self.text.chars().count() + 1;
         if self.session.state().private.is_none() {
             let mut context = self.session.context("");
-            self.session.learn_text(&mut context, &self.text, &clock::now());
+            self.session
+                .learn_text(&mut context, &self.text, &clock::now());
         }
         self.text.clear();
         self.suggest()
@@ -126,7 +136,10 @@ impl<'m> Typing<'m> {
 
     fn told(&self) -> String {
         let written = self.written + self.text.chars().count();
-        format!("{written} characters with {} keys", self.pressed.saturating_sub(1))
+        format!(
+            "{written} characters with {} keys",
+            self.pressed.saturating_sub(1)
+        )
     }
 }
 
@@ -141,14 +154,20 @@ mod tests {
         let mut trainer = Trainer::default();
         trainer.read("half agony, half hope");
         let model = trainer.finish(3).unwrap();
-        let mut typing = Typing::new(Base::NGrams(&model), Session::new(&model, State::default())).unwrap();
+        let mut typing =
+            Typing::new(Base::NGrams(&model), Session::new(&model, State::default())).unwrap();
         for key in ['h', 'o'].map(Key::Char) {
             assert_eq!(typing.press(&key).unwrap(), Step::Typed);
         }
         assert_eq!(typing.words, ["hope"]);
         typing.press(&Key::Tab).unwrap();
         assert_eq!(typing.text, "hope ");
-        for key in [Key::Char('x'), Key::Char('y'), Key::Backspace, Key::Char('4')] {
+        for key in [
+            Key::Char('x'),
+            Key::Char('y'),
+            Key::Backspace,
+            Key::Char('4'),
+        ] {
             typing.press(&key).unwrap();
         }
         assert_eq!((&*typing.text, typing.words.len()), ("hope x4", 0));

@@ -29,7 +29,10 @@ pub(super) fn learn<'m>(
     }
     let documents =
         read_documents(&args.history, &args.reading()).context("cannot read the history")?;
-    let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+    let texts: Vec<&str> = documents
+        .iter()
+        .map(|document| document.text.as_str())
+        .collect();
     let history = History::cut(&texts, args.tail);
     if history.learnt_words() + history.tail_words() == 0 {
         bail!("the history has no word");
@@ -82,12 +85,17 @@ fn openly<'m>(base: Base<'m>, history: &History<'_>, before: State) -> anyhow::R
     let mut session = base.session(State { fitted, ..before });
     history.learn(&mut session, &now);
     let has_tail = history.tail_words() > 0;
-    let following = has_tail.then(|| base.judge(history, &mut session, Some(&now))).transpose()?;
+    let following = has_tail
+        .then(|| base.judge(history, &mut session, Some(&now)))
+        .transpose()?;
     Ok(Learnt {
         adaptation: Some(adaptation(&session, history, is_fitted)),
         session,
         following,
-        warnings: report::not_fitted(history).filter(|_| !is_fitted).into_iter().collect(),
+        warnings: report::not_fitted(history)
+            .filter(|_| !is_fitted)
+            .into_iter()
+            .collect(),
     })
 }
 
@@ -95,7 +103,11 @@ fn openly<'m>(base: Base<'m>, history: &History<'_>, before: State) -> anyhow::R
 ///
 /// Where the tail begins depends on how much was written, so a state without the tail could change by more than one passage when
 /// the history does.
-fn in_private<'m>(base: Base<'m>, history: &History<'_>, promise: Promise) -> anyhow::Result<Learnt<'m>> {
+fn in_private<'m>(
+    base: Base<'m>,
+    history: &History<'_>,
+    promise: Promise,
+) -> anyhow::Result<Learnt<'m>> {
     let now = clock::now();
     let mut random: StdRng = rand::make_rng();
     let has_tail = history.tail_words() > 0;

@@ -1,6 +1,6 @@
 //! `--inspect`, `--export` and `--forget`: what has been learnt is its owner's.
 
-use std::{collections::BTreeMap, io::Write, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, bail};
 use kld_report::format::count;
@@ -17,12 +17,19 @@ const NAMED: usize = 10;
 
 /// Does what the flags say, in the order forget, inspect, export.
 pub(super) fn run(args: &StateArgs) -> anyhow::Result<()> {
-    let path = args.state.as_deref().context("name the state with --state")?;
+    let path = args
+        .state
+        .as_deref()
+        .context("name the state with --state")?;
     let mut state = State::read(path)?;
     if let Some(what) = &args.forget {
         let words = forget(&mut state, what)?;
         state.write(path)?;
-        say(&format!("forgot {} in {}", counted(words, "word"), path.display()))?;
+        say(&format!(
+            "forgot {} in {}",
+            counted(words, "word"),
+            path.display()
+        ))?;
     }
     if args.inspect {
         say(&inspected(&state))?;
@@ -47,13 +54,20 @@ pub(super) fn one_word(text: &str) -> anyhow::Result<&str> {
     each_token(text, |token| tokens.push(token));
     match tokens.as_slice() {
         [Token::Word(word)] if *word == text => Ok(text),
-        _ => bail!("expected one word (or, to forget, a day or time such as 2026-11-25T20:15:00Z), found {text:?}"),
+        _ => bail!(
+            "expected one word (or, to forget, a day or time such as 2026-11-25T20:15:00Z), found {text:?}"
+        ),
     }
 }
 
 fn inspected(state: &State) -> String {
     let grams = totals(state);
-    let of_order = |order: usize| grams.keys().filter(|gram| gram.split(' ').count() == order).count() as u64;
+    let of_order = |order: usize| {
+        grams
+            .keys()
+            .filter(|gram| gram.split(' ').count() == order)
+            .count() as u64
+    };
     let mut lines = vec![format!(
         "{} learnt: {} different, {} pairs, {} triples",
         counted(state.words(), "word"),
@@ -63,10 +77,16 @@ fn inspected(state: &State) -> String {
     )];
     if let (Some(first), Some(last)) = (state.spans.first(), state.spans.last()) {
         let spans = counted(state.spans.len() as u64, "span");
-        lines.push(format!("from {} to {}, in {spans} of time", first.from, last.until));
+        lines.push(format!(
+            "from {} to {}, in {spans} of time",
+            first.from, last.until
+        ));
     }
     lines.push(match &state.private {
-        Some(of) => format!("made with differential privacy: ε = {}, δ = {}, {} n-grams of a passage", of.epsilon, of.delta, of.contribution),
+        Some(of) => format!(
+            "made with differential privacy: ε = {}, δ = {}, {} n-grams of a passage",
+            of.epsilon, of.delta, of.contribution
+        ),
         None => "holds the counts as they are: as private as the text".to_owned(),
     });
     lines.push(match &state.fitted {

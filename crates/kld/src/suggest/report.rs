@@ -5,7 +5,8 @@ use kld_report::{Json, Terminal, Unit};
 use kld_text::{
     read::Document,
     suggest::{
-        History, Session, State, Suggestion, WordModel, history::FEWEST_TO_FIT, privacy::Promise, words::at_cursor,
+        History, Session, State, Suggestion, WordModel, history::FEWEST_TO_FIT, privacy::Promise,
+        words::at_cursor,
     },
 };
 
@@ -35,10 +36,16 @@ pub(super) fn result(
 
 fn base_model(args: &SuggestArgs, name: &str, base: Base<'_>) -> BaseModel {
     let (kind, model) = match base {
-        Base::NGrams(model) => (format!("modified Kneser-Ney, order {}", args.order), Some(model)),
+        Base::NGrams(model) => (
+            format!("modified Kneser-Ney, order {}", args.order),
+            Some(model),
+        ),
         Base::Tokens(..) => {
             let passes = args.effort.passes;
-            (format!("words of its tokens, {passes} passes at most"), None)
+            (
+                format!("words of its tokens, {passes} passes at most"),
+                None,
+            )
         }
     };
     BaseModel {
@@ -114,7 +121,9 @@ pub(super) fn few_words(history: &History<'_>) -> Option<String> {
 /// What was not UTF-8 in documents that were read nevertheless.
 pub(super) fn replaced(documents: &[Document]) -> Option<String> {
     let replaced: u64 = documents.iter().map(|document| document.replaced).sum();
-    (replaced > 0).then(|| format!("{replaced} places of the history were not UTF-8 and are replaced by U+FFFD"))
+    (replaced > 0).then(|| {
+        format!("{replaced} places of the history were not UTF-8 and are replaced by U+FFFD")
+    })
 }
 
 pub(super) fn write(json: Option<Output>, result: &Suggest, bits: bool) -> anyhow::Result<()> {

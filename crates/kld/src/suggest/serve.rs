@@ -195,7 +195,9 @@ fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, Stri
     }
     if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
         input.skip_until(b'\n')?;
-        return Ok(Some(Err(format!("a line of more than {LONGEST_LINE} bytes"))));
+        return Ok(Some(Err(format!(
+            "a line of more than {LONGEST_LINE} bytes"
+        ))));
     }
     Ok(Some(Ok(line)))
 }
@@ -220,7 +222,9 @@ mod tests {
         let mut out = Vec::new();
         server.serve(input.as_bytes(), &mut out).unwrap();
         let lines = std::str::from_utf8(&out).unwrap().lines();
-        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     #[test]
@@ -242,7 +246,10 @@ mod tests {
 {"prefix":"all the z"}"#,
         );
         assert_eq!(found[0]["words"].as_array().unwrap().len(), 0);
-        assert_eq!((&found[1]["learnt"], &found[3]["learnt"]), (&1.into(), &5.into()));
+        assert_eq!(
+            (&found[1]["learnt"], &found[3]["learnt"]),
+            (&1.into(), &5.into())
+        );
         assert_eq!(found[2]["words"][0]["word"], "zebras");
         assert_eq!(found[4]["forgotten"], 2);
         assert_eq!(found[5]["words"].as_array().unwrap().len(), 0);
@@ -251,10 +258,22 @@ mod tests {
     #[test]
     fn a_bad_line_is_answered_with_an_error_and_the_next_one_as_ever() {
         let long = format!("{{\"prefix\":\"{}\"}}", "x".repeat(LONGEST_LINE as usize));
-        for bad in ["{", "7", r#"{"prefix":1}"#, r#"{"prefx":""}"#, "{}", r#"{"id":1,"typed":"a","forget":"a"}"#, r#"{"accepted":"two words"}"#, &long] {
+        for bad in [
+            "{",
+            "7",
+            r#"{"prefix":1}"#,
+            r#"{"prefx":""}"#,
+            "{}",
+            r#"{"id":1,"typed":"a","forget":"a"}"#,
+            r#"{"accepted":"two words"}"#,
+            &long,
+        ] {
             let found = answers(&format!("{bad}\n\n{{\"prefix\":\"\"}}"));
             assert!(found[0]["error"].is_string(), "{bad:.40}");
-            assert_eq!((found.len(), found[1]["words"].as_array().unwrap().len()), (2, 2));
+            assert_eq!(
+                (found.len(), found[1]["words"].as_array().unwrap().len()),
+                (2, 2)
+            );
         }
         assert!(answers("").is_empty());
     }

@@ -38,7 +38,10 @@ impl TokenModel for Tokens<'_> {
     fn start(&self, empty: bool) -> Option<u32> {
         let tokenizer = self.source.tokenizer();
         let any = || tokenizer.bos().or(tokenizer.eos()).filter(|_| empty);
-        tokenizer.bos().filter(|_| tokenizer.adds_bos()).or_else(any)
+        tokenizer
+            .bos()
+            .filter(|_| tokenizer.adds_bos())
+            .or_else(any)
     }
 
     fn pieces(&self) -> &[Vec<u8>] {
@@ -46,15 +49,22 @@ impl TokenModel for Tokens<'_> {
     }
 
     fn next(&self, tokens: &[u32], last: usize) -> Result<Vec<Vec<f64>>, String> {
-        let logits = self.logits(tokens, last).map_err(|error| error.to_string())?;
+        let logits = self
+            .logits(tokens, last)
+            .map_err(|error| error.to_string())?;
         let rows = logits.chunks_exact(self.source.vocabulary());
-        Ok(rows.map(|row| probabilities(&row[..self.pieces.len()])).collect())
+        Ok(rows
+            .map(|row| probabilities(&row[..self.pieces.len()]))
+            .collect())
     }
 }
 
 fn probabilities(logits: &[f32]) -> Vec<f64> {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut row: Vec<f64> = logits.iter().map(|logit| f64::from(logit - most).exp()).collect();
+    let mut row: Vec<f64> = logits
+        .iter()
+        .map(|logit| f64::from(logit - most).exp())
+        .collect();
     let total: f64 = row.iter().sum();
     row.iter_mut().for_each(|p| *p /= total);
     row

@@ -1,7 +1,8 @@
 //! The same over a model of tokens, which is slow: so many words of the history are asked about, and no more.
 
 use super::{
-    FEWEST_TO_FIT, Following, History, Judged, SHOWN, Session, State, WINDOW, best, each_word, following, with_half_life,
+    FEWEST_TO_FIT, Following, History, Judged, SHOWN, Session, State, WINDOW, best, each_word,
+    following, with_half_life,
 };
 use crate::suggest::{Suggestion, Words, expand::Expanded, state::Fitted};
 
@@ -14,7 +15,12 @@ impl History<'_> {
     /// # Errors
     ///
     /// If the model fails.
-    pub fn fit_over(&self, words: &Words<'_>, state: &State, most: usize) -> Result<Option<Fitted>, String> {
+    pub fn fit_over(
+        &self,
+        words: &Words<'_>,
+        state: &State,
+        most: usize,
+    ) -> Result<Option<Fitted>, String> {
         let held_back = (self.learnt_words() / 2).min(most);
         if held_back < FEWEST_TO_FIT {
             return Ok(None);
@@ -34,7 +40,9 @@ impl History<'_> {
     fn base(&self, words: &Words<'_>, held_back: usize) -> Result<Vec<f64>, String> {
         let (mut base, mut left) = (Ok(Vec::new()), self.learnt_words());
         each_word(self.learnt(), |place, _, word| {
-            if left <= held_back && let Ok(all) = &mut base {
+            if left <= held_back
+                && let Ok(all) = &mut base
+            {
                 let before = &self.documents[place.document as usize][..place.at];
                 match words.probability(before, word) {
                     Ok(p) => all.push(p),
@@ -66,9 +74,14 @@ impl History<'_> {
                 let before = &self.documents[place.document as usize][..place.at];
                 let both = words.expand(before, "", WANTED).and_then(|found| {
                     let base = words.probability(before, word)?;
-                    let mixed = session.mixture().probability(&session.parts_over(base, context, word));
+                    let mixed = session
+                        .mixture()
+                        .probability(&session.parts_over(base, context, word));
                     let suggested = session.suggest_over(&found, context, "");
-                    Ok([of_expanded(&found, word, base), of_suggested(&suggested, word, mixed)])
+                    Ok([
+                        of_expanded(&found, word, base),
+                        of_suggested(&suggested, word, mixed),
+                    ])
                 });
                 match both {
                     Ok(both) => judged.push((place.document, both)),
@@ -103,7 +116,13 @@ fn judged(list: &[&str], word: &str, probability: f64) -> Judged {
     let letters = word.chars().count();
     let place = list.iter().position(|of| *of == word);
     let typed = place.map(|place| {
-        let is_shown = |prefix: &str| list[..place].iter().filter(|of| of.starts_with(prefix)).count() < SHOWN;
+        let is_shown = |prefix: &str| {
+            list[..place]
+                .iter()
+                .filter(|of| of.starts_with(prefix))
+                .count()
+                < SHOWN
+        };
         let ends = word.char_indices().map(|(at, _)| at).chain([word.len()]);
         ends.take_while(|end| !is_shown(&word[..*end])).count()
     });
