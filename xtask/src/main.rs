@@ -114,7 +114,8 @@ fn bench() -> Result<()> {
 /// Makes every golden value again; git then shows what has changed.
 fn golden() -> Result<()> {
     let model = smollm2::fetch()?;
-    let requantize = programs()?.join("examples/requantize");
+    let programs = programs()?;
+    let requantize = programs.join("examples/requantize");
     let python = |script: &str, arguments: &[&Path]| {
         run(Command::new("python3")
             .arg(script)
@@ -131,6 +132,7 @@ fn golden() -> Result<()> {
     python("golden/quantize/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/models/smollm2.py", &[&model, &requantize])?;
+    python("golden/recordings/generate.py", &[&programs.join("kld")])?;
     python(
         "golden/tokenizers/generate.py",
         &[Path::new("--smollm2"), &model],

@@ -9,6 +9,9 @@ mod recording;
 mod score;
 mod suggest;
 mod text;
+mod text_expected;
+mod text_fragments;
+mod text_sample;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -22,6 +25,12 @@ pub use text::{
     Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
     PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,
     TextComparison, TextCounts,
+};
+pub use text_expected::{ExpectedDocument, TEXT_EXPECTED_SCHEMA, TextExpectation};
+pub use text_fragments::{FragmentKind, OwnSpread, TextFragment, TextFragments};
+pub use text_sample::{
+    Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
+    TEXT_SAMPLE_SCHEMA, TextSample,
 };
 
 use serde::{Deserialize, Serialize};

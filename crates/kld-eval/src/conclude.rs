@@ -95,6 +95,7 @@ fn warnings(result: &Candidate, plan: &Plan) -> Vec<String> {
     ));
     for model in [reference, &result.model] {
         warnings.extend(warning::lossy(model, result.kl.mean.value));
+        warnings.extend(warning::lifted(model, result.kl.mean.value));
     }
     warnings.extend(warning::noise(result.above_noise_floor.as_ref()));
     warnings.extend(warning::padding(

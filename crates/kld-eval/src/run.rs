@@ -17,6 +17,7 @@ mod frame;
 mod header;
 mod merge;
 mod payload;
+mod scored;
 mod worker;
 
 use std::{
@@ -27,7 +28,7 @@ use std::{
 
 use kld_core::{
     Plan, WindowRows,
-    result::{Comparison, RunRecord},
+    result::{Comparison, RunRecord, Score},
 };
 
 pub use contents::Contents;
@@ -36,7 +37,12 @@ pub use merge::merge;
 pub use payload::Payload;
 pub use worker::Worker;
 
-use crate::{Error, Result, compare::Summaries, conclude::conclude};
+use crate::{
+    Error, Result,
+    compare::Summaries,
+    conclude::conclude,
+    score::{Tally, WindowScore},
+};
 
 /// A run folder.
 #[derive(Clone, Debug)]
@@ -129,6 +135,21 @@ impl Run {
         Ok(conclude(&self.plan, &summaries.0, record))
     }
 
+    /// The result of a score, of the windows that are there: in the order of the text, up to the first that is missing.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is of another verb or its files are damaged.
+    pub fn score(&self) -> Result<Score> {
+        let mut tally = Tally::new(&self.plan);
+        let mut windows_done = 0;
+        for window in self.contents()?.in_order::<WindowScore>()? {
+            tally.add(&window?);
+            windows_done += 1;
+        }
+        Ok(tally.conclude(self.record(windows_done)))
+    }
+
     /// Is there nothing left to measure? All windows are there, or those with which the plan's rule to stop is met.
     ///
     /// # Errors
@@ -208,7 +229,7 @@ fn queue(folder: &Path) -> PathBuf {
     folder.join("work").join("queue.lock")
 }
 
-/// Writes a file beside its final name, flushes and renames it, so that it is there whole or not at all.
+/// Writes a file beside its final name, flushes and renames it, so that it is there whole or not at all, also after a power cut.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let draft = path.with_extension("part");
     let written = File::create(&draft).and_then(|mut file| {
@@ -217,5 +238,15 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     });
     written
         .and_then(|()| fs::rename(&draft, path))
-        .map_err(Error::io(path))
+        .map_err(Error::io(path))?;
+    sync_folder_of(path);
+    Ok(())
+}
+
+/// Makes the name of a file durable, where the system can.
+fn sync_folder_of(path: &Path) {
+    if let Some(folder) = path.parent() {
+        // A folder that cannot be synced costs safety at a power cut, and nothing else.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }

@@ -13,6 +13,8 @@ mod sequential;
 mod suggest;
 mod table;
 mod text;
+mod text_fragments;
+mod text_sample;
 
 use std::io::{self, Write};
 

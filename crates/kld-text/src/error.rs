@@ -87,6 +87,30 @@ pub enum Error {
         /// What the second counts.
         there: String,
     },
+    /// A field that has far too many values to group by.
+    #[error("the field has more than {most} values: expected one with few, such as a day")]
+    TooManyGroups {
+        /// How many there may be.
+        most: usize,
+    },
+    /// A sample larger than its corpus.
+    #[error(
+        "the corpus has {documents} documents, fewer than the {asked} asked for: a .txt file is one document, a .jsonl file has one in each record"
+    )]
+    SmallCorpus {
+        /// What it has.
+        documents: u64,
+        /// What was asked for.
+        asked: u64,
+    },
+    /// A sample of nothing.
+    #[error(
+        "none of the {documents} documents could be taken: all overlap with the training text or have no words"
+    )]
+    NothingTaken {
+        /// What the corpus has.
+        documents: u64,
+    },
     /// The tokenizer failed.
     #[error("cannot tokenize: {0}")]
     Tokenizer(String),

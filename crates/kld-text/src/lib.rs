@@ -7,7 +7,9 @@
 pub mod compare;
 pub mod count;
 mod error;
+pub mod fragments;
 pub mod read;
+pub mod sample;
 pub mod segment;
 pub mod suggest;
 

@@ -2,7 +2,9 @@
 
 mod compare;
 mod count;
+mod expected;
 mod read;
+mod sample;
 
 use clap::{Args, Subcommand};
 
@@ -30,11 +32,13 @@ pub(crate) struct TextArgs {
 #[derive(Debug, Subcommand)]
 enum Task {
     Count(count::CountArgs),
+    Sample(Box<sample::SampleArgs>),
 }
 
 pub(crate) fn run(args: &TextArgs) -> anyhow::Result<Outcome> {
     match &args.task {
         Some(Task::Count(args)) => count::run(args),
+        Some(Task::Sample(args)) => sample::run(args),
         None => compare::run(&args.compare),
     }
 }

@@ -191,14 +191,7 @@ impl CountTable {
                 there: other.header.counted.to_string(),
             });
         }
-        let before = self.header.documents;
-        self.take(other, |parts| {
-            if before == 0 {
-                parts.clone()
-            } else {
-                parts.moved(before)
-            }
-        });
+        self.take(other, self.header.documents);
         let (here, there) = (&mut self.header, &other.header);
         here.documents += there.documents;
         here.has_parts &= there.has_parts;
@@ -208,15 +201,16 @@ impl CountTable {
 
     /// Adds what has its parts in this body already: a batch of its documents.
     pub(super) fn absorb(&mut self, batch: &Self) {
-        self.take(batch, PartCounts::clone);
+        self.take(batch, 0);
     }
 
-    fn take(&mut self, other: &Self, parts: impl Fn(&PartCounts) -> PartCounts) {
+    /// Adds the counts of another table, with so many documents before it.
+    fn take(&mut self, other: &Self, before: u64) {
         for (number, counts) in other.counts.iter().enumerate() {
             let here = self.vocabulary.number(other.vocabulary.term(number as u32)) as usize;
-            let here = self.at(here);
-            for (part, count) in parts(counts).iter() {
-                here.add(part, count);
+            match before {
+                0 => self.at(here).merge(counts),
+                _ => self.at(here).merge(&counts.moved(before)),
             }
         }
         let (here, there) = (&mut self.header, &other.header);

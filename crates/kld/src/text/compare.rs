@@ -4,18 +4,30 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use kld_core::{Observer, count::Bootstrap, smoothing::Smoothing};
+use kld_core::{
+    Observer,
+    count::Bootstrap,
+    result::{FragmentKind, TextFragments},
+    smoothing::Smoothing,
+};
 use kld_report::{Json, Terminal as Table, Unit};
 use kld_text::{
     compare::{CompareOptions, compare},
-    count::{CountOptions, CountTable},
+    count::{CountOptions, CountTable, is_table},
+    fragments::{Body, fragments},
 };
 
 use super::{
     count::body,
+    expected::{self, ExpectedArgs},
     read::{ReadArgs, UnitArgs},
 };
-use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
+use crate::{
+    args::{positive, refuse_overwriting},
+    exit::Outcome,
+    output::Output,
+    progress::Terminal,
+};
 
 /// Two bodies of text.
 #[derive(Debug, Args)]
@@ -26,7 +38,7 @@ pub(crate) struct CompareArgs {
     reference: Option<PathBuf>,
 
     /// What is compared with it
-    #[arg(value_name = "B", required = true)]
+    #[arg(value_name = "B", required_unless_present = "expected")]
     candidate: Option<PathBuf>,
 
     #[command(flatten)]
@@ -38,6 +50,12 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     statistics: StatisticsArgs,
 
+    #[command(flatten)]
+    fragments: FragmentArgs,
+
+    #[command(flatten)]
+    expected: ExpectedArgs,
+
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
@@ -45,6 +63,34 @@ pub(crate) struct CompareArgs {
     /// Show divergences in bits instead of nats
     #[arg(long, help_heading = "Output")]
     bits: bool,
+}
+
+/// Which parts of B are looked at one by one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fragments of B, each against A")]
+pub(crate) struct FragmentArgs {
+    /// Rank the documents of B, the farthest first
+    #[arg(long, conflicts_with_all = ["window", "by"])]
+    documents: bool,
+
+    /// Follow B in windows of N terms: where does it drift?
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "by")]
+    window: Option<usize>,
+
+    /// Follow B by the values of a field of its records, such as a date
+    #[arg(long, value_name = "FIELD")]
+    by: Option<String>,
+}
+
+impl FragmentArgs {
+    fn kind(&self) -> Option<FragmentKind> {
+        let windows = self.window.map(|terms| FragmentKind::Windows {
+            terms: terms as u64,
+        });
+        let groups = self.by.clone().map(|by| FragmentKind::Groups { by });
+        let documents = self.documents.then_some(FragmentKind::Documents);
+        windows.or(groups).or(documents)
+    }
 }
 
 /// What is made of the counts.
@@ -90,16 +136,44 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   kld text austen.txt melville.txt
   kld text human/ machine.jsonl --field completion --smooth jelinek-mercer:0.1
+  kld text corpus/ news.jsonl --by date          # drift, tested against the spread within corpus/
+  kld text human/ machine.jsonl --documents      # which of them are farthest
+  kld text book.txt --expected model.gguf        # against what a language model expects
   kld text monday.kldcounts tuesday.kldcounts --json drift.json      # tables that `kld text count` wrote
 
 Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted";
 
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
+    if let (Some(model), Some(reference)) = (&args.expected.expected, &args.reference) {
+        let read = args.read.options();
+        let output = (args.json.as_ref(), args.bits);
+        return expected::run(
+            model,
+            &args.expected,
+            reference,
+            &read,
+            args.unit.threads,
+            output,
+        );
+    }
     let [reference, candidate] =
         [&args.reference, &args.candidate].map(|side| side.clone().unwrap_or_default());
     ensure!(
         reference.as_os_str() != "-" || candidate.as_os_str() != "-",
         "only one of A and B can be `-`"
+    );
+    let kind = args.fragments.kind();
+    ensure!(
+        kind.is_none()
+            || [&reference, &candidate]
+                .iter()
+                .all(|side| side.as_os_str() != "-"),
+        "--documents, --window and --by read the text twice, and standard input can be read only once: give files"
+    );
+    ensure!(
+        kind.is_none() || !is_table(&candidate),
+        "{} holds counts alone: --documents, --window and --by need the text of B",
+        candidate.display()
     );
     refuse_overwriting(&[args.json.as_ref()], &[&reference, &candidate])?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
@@ -112,11 +186,19 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Interrupted);
     };
     let names = [&reference, &candidate].map(|path| path.display().to_string());
-    let result = compare(
+    let mut result = compare(
         (&names[0], &a),
         (&names[1], &b),
         &args.statistics.options(options.threads),
     )?;
+    if let Some(kind) = kind {
+        let bodies = [(&a, &reference), (&b, &candidate)];
+        let listed = args.statistics.top;
+        match looked_at(bodies, &kind, listed, &options, &observer) {
+            Err(kld_text::Error::Interrupted) => return Ok(Outcome::Interrupted),
+            other => result.fragments = Some(other?),
+        }
+    }
     let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
     if let Some(json) = json {
         json.write(&Json, &result)?;
@@ -126,6 +208,25 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         Output::Stdout.write(&Table { unit }, &result)?;
     }
     Ok(Outcome::Fine)
+}
+
+/// The fragments of the second body against the first; of a table there is no text.
+fn looked_at(
+    bodies: [(&CountTable, &PathBuf); 2],
+    kind: &FragmentKind,
+    listed: usize,
+    options: &CountOptions,
+    observer: &dyn Observer,
+) -> kld_text::Result<TextFragments> {
+    let [a, b] = bodies.map(|(table, path)| Body {
+        table,
+        sources: if is_table(path) {
+            &[]
+        } else {
+            std::slice::from_ref(path)
+        },
+    });
+    fragments(a, b, kind, listed, options, observer)
 }
 
 /// The counts of one body, unless the user stopped it.

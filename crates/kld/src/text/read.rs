@@ -92,13 +92,12 @@ impl UnitArgs {
         read: &ReadArgs,
         observer: &Terminal,
     ) -> anyhow::Result<CountOptions> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(CountOptions {
             read: read.options(),
             cutter: self.cutter(observer)?,
             ngram: self.ngram,
             max_vocabulary: self.max_vocabulary,
-            threads: self.threads.unwrap_or_else(cores),
+            threads: threads(self.threads),
         })
     }
 
@@ -125,6 +124,11 @@ impl UnitArgs {
             },
         )
     }
+}
+
+/// The threads asked for, or one for each core.
+pub(crate) fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The tokens of a model's tokenizer.
