@@ -41,7 +41,7 @@ fn a_history_is_measured_and_shown_with_and_without() {
     let desk = desk();
     let table = desk.printed("suggest ngram:base.txt --history history.txt");
     for part in [
-        "base     ngram:base.txt  modified Kneser-Ney, order 5, 18 words",
+        "base     ngram:base.txt  modified Kneser-Ney, order 5, 19 words",
         "without",
         "with history",
         "top-3 hit rate",
@@ -92,7 +92,7 @@ fn a_state_is_its_owners_alone_and_nothing_else_is_written() {
     }
     let inspected = desk.printed("suggest --state me.json --inspect");
     assert!(
-        inspected.contains("720 words learnt: 11 different"),
+        inspected.contains("780 words learnt: 12 different"),
         "{inspected}"
     );
     assert!(inspected.contains("most often: the 120"), "{inspected}");
@@ -111,7 +111,7 @@ fn a_state_is_its_owners_alone_and_nothing_else_is_written() {
     );
     assert_eq!(
         desk.printed("suggest --state me.json --forget 2020-01-01"),
-        "forgot 660 words in me.json\n"
+        "forgot 720 words in me.json\n"
     );
     assert!(
         desk.printed("suggest --state me.json --inspect")
@@ -188,13 +188,14 @@ fn a_promise_of_privacy_keeps_only_what_many_passages_share() {
 fn what_cannot_be_used_is_refused_with_a_reason() {
     let desk = desk();
     fs::write(desk.path("empty.txt"), " \n").unwrap();
+    fs::write(desk.path("signs.txt"), "... ?").unwrap();
     fs::write(desk.path("bytes.txt"), b"caf\xe9 au lait").unwrap();
     for (arguments, reason) in [
         ("suggest", "required"),
         ("suggest ngram:none.txt", "none.txt"),
         ("suggest ngram:empty.txt", "no word"),
         (
-            "suggest ngram:base.txt --history empty.txt",
+            "suggest ngram:base.txt --history signs.txt",
             "the history has no word",
         ),
         ("suggest ngram:base.txt --history bytes.txt", "not UTF-8"),

@@ -1,4 +1,4 @@
-//! `--demo`: one line to type on, and under it what is suggested.
+//! `--demo`: one line to type on, and above it what is suggested.
 
 use anyhow::ensure;
 use console::{Key, Term};
@@ -23,7 +23,11 @@ pub(super) fn run(base: Base<'_>, session: Session<'_>, mut kept: Kept<'_>) -> a
         let key = term.read_key_raw()?;
         match typing.press(&key)? {
             Step::Typed => term.clear_last_lines(1)?,
-            Step::Ended => kept.write(typing.session.state())?,
+            Step::Ended => {
+                // What was written stays to be read.
+                term.write_line("")?;
+                kept.write(typing.session.state())?;
+            }
             Step::Left => break,
         }
     }

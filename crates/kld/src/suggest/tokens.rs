@@ -37,7 +37,12 @@ impl TokenModel for Tokens<'_> {
 
     fn start(&self, empty: bool) -> Option<u32> {
         let tokenizer = self.source.tokenizer();
-        let any = || tokenizer.bos().or(tokenizer.eos()).filter(|_| empty);
+        // Some model has to be told where a text begins and has no token for it: an empty line comes nearest.
+        let line = || self.encode("\n").ok()?.first().copied();
+        let any = || {
+            let any = tokenizer.bos().or(tokenizer.eos()).or_else(line);
+            any.filter(|_| empty)
+        };
         tokenizer
             .bos()
             .filter(|_| tokenizer.adds_bos())
