@@ -1,10 +1,5 @@
 //! The n-gram model and the mixture against values made elsewhere, and their laws.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot read its own data has failed"
-)]
-
 use kld_text::suggest::{
     History, Session, State, Trainer,
     mixture::Mixture,
@@ -25,7 +20,7 @@ struct KneserNey {
 }
 
 #[derive(Deserialize)]
-struct Weights {
+struct Fitting {
     positions: Vec<Vec<f64>>,
     weights: Vec<f64>,
     nll_mean: f64,
@@ -73,7 +68,7 @@ fn kneser_ney_agrees_with_exact_fractions() {
 
 #[test]
 fn mixture_weights_agree_with_scipy() {
-    let cases: Vec<Weights> =
+    let cases: Vec<Fitting> =
         serde_json::from_str(include_str!("../../../golden/suggest/mixture.json")).unwrap();
     for case in cases {
         let fitted = Mixture::fitted(&case.positions);

@@ -141,7 +141,7 @@ impl<'a> History<'a> {
     /// Learns what is to be learnt, at a time such as `2026-11-25T20:15:00Z`.
     pub fn learn(&self, session: &mut Session<'_>, time: &str) {
         each_word(self.learnt(), |_, context, word| {
-            session.learn(context, word, time)
+            session.learn(context, word, time);
         });
     }
 

@@ -1,9 +1,9 @@
-//! How much each part of a suggestion weighs: P(w) = λ₀·base(w) + Σ λ_k·cache_k(w).
+//! How much each part of a suggestion weighs: P(w) = λ₀·base(w) + Σ λₖ·cacheₖ(w).
 //!
 //! There is one set of weights for each number `m` of cache orders that have seen the context: `m + 1` weights that sum to 1. They
 //! are those that minimise KL(history ‖ suggestions) on a held-back part of the history, which is its cross-entropy
 //! `−(1/n)·Σ ln P(w)` less a constant that no weight changes. That is convex in the weights, so that expectation maximisation
-//! (λ_k ← mean of λ_k·p_k / Σ λ_j·p_j) comes to the one minimum from anywhere inside: F. Jelinek and R. L. Mercer, 1980.
+//! (λₖ ← mean of λₖ·pₖ / Σ λⱼ·pⱼ) comes to the one minimum from anywhere inside: F. Jelinek and R. L. Mercer, 1980.
 //!
 //! The held-back part counts as having one position more, at which a word came that the cache has never seen: λ₀ stays above 0,
 //! so that no word becomes impossible because the held-back part happened not to need the base.

@@ -223,7 +223,7 @@ impl Discounts {
         }
     }
 
-    fn from_count(&self, count: u32) -> f64 {
+    fn for_count(&self, count: u32) -> f64 {
         match count {
             0 => 0.0,
             _ => self.of[count.min(3) as usize - 1],
@@ -234,10 +234,7 @@ impl Discounts {
 impl Context {
     fn of(first: usize, counts: &[u32], discounts: &Discounts) -> Self {
         let total: f64 = counts.iter().map(|count| f64::from(*count)).sum();
-        let kept_back: f64 = counts
-            .iter()
-            .map(|count| discounts.from_count(*count))
-            .sum();
+        let kept_back: f64 = counts.iter().map(|count| discounts.for_count(*count)).sum();
         Self {
             first,
             total,
@@ -249,7 +246,7 @@ impl Context {
     fn share(&self, count: u32, discounts: &Discounts) -> f64 {
         match count {
             0 => 0.0,
-            _ => (f64::from(count) - discounts.from_count(count)) / self.total,
+            _ => (f64::from(count) - discounts.for_count(count)) / self.total,
         }
     }
 }

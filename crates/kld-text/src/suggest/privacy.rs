@@ -167,7 +167,7 @@ fn two_sided_geometric((up, down): (u64, u64), random: &mut impl CryptoRng) -> i
         while bernoulli_exp(1, 1, random) {
             wholes += 1;
         }
-        let magnitude = ((rest + down * wholes) / up) as i64;
+        let magnitude = ((rest + down * wholes) / up).cast_signed();
         // Zero has no sign: half of its draws are given back.
         match (random.random::<bool>(), magnitude) {
             (true, 0) => {}

@@ -19,10 +19,11 @@ pub(super) fn from_text(
     options: &ReadOptions,
 ) -> anyhow::Result<WordModel> {
     let whole = PathBuf::from(names);
-    let sources = match whole.exists() {
-        // A comma may be part of the only name.
-        true => vec![whole],
-        false => names.split(',').map(PathBuf::from).collect(),
+    // A comma may be part of the only name.
+    let sources = if whole.exists() {
+        vec![whole]
+    } else {
+        names.split(',').map(PathBuf::from).collect()
     };
     let about = || format!("cannot make an n-gram model of {names}");
     let mut trainer = Trainer::default();

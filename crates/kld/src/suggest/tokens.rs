@@ -71,6 +71,8 @@ fn probabilities(logits: &[f32]) -> Vec<f64> {
         .map(|logit| f64::from(logit - most).exp())
         .collect();
     let total: f64 = row.iter().sum();
-    row.iter_mut().for_each(|p| *p /= total);
+    for p in &mut row {
+        *p /= total;
+    }
     row
 }
