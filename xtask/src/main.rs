@@ -1,6 +1,8 @@
 //! The project's own chores: `cargo xtask test` is all of CI.
 
 mod arrows;
+mod chromium;
+mod python;
 mod smollm2;
 
 use std::{
@@ -54,6 +56,7 @@ fn test() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     arrows::check()?;
     let model = smollm2::fetch()?;
+    let browser = chromium::fetch()?;
     cargo(&[
         "clippy",
         "--release",
@@ -78,12 +81,17 @@ fn test() -> Result<()> {
     let mut tests = cargo_command(&targets);
     run(tests
         .env(smollm2::VARIABLE, &model)
+        .env(chromium::VARIABLE, &browser)
         .env("PROPTEST_RNG_SEED", "20261123"))?;
     cargo(&["test", "--release", "--workspace", "--doc"])?;
     let tiny = "golden/models/llama/model.gguf";
-    let example = programs()?.join("examples/compare");
-    run(Command::new(example)
+    let programs = programs()?;
+    run(Command::new(programs.join("examples/compare"))
         .args([tiny, tiny, "README.md"])
+        .current_dir(root()))?;
+    run(Command::new(python::with(&["pyarrow", "numpy"])?)
+        .arg("golden/reports/reread.py")
+        .arg(programs.join("kld"))
         .current_dir(root()))?;
     run(
         cargo_command(&["doc", "--release", "--workspace", "--no-deps"])

@@ -4,6 +4,7 @@
 //! raises the number behind the schema's name.
 
 mod compare;
+mod explain;
 mod info;
 mod recording;
 mod score;
@@ -17,6 +18,7 @@ pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
     Position, Slice, WorstToken,
 };
+pub use explain::{Effect, Explanation, Group, Step};
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};

@@ -15,6 +15,7 @@
 mod contents;
 mod frame;
 mod header;
+mod join;
 mod merge;
 mod payload;
 mod scored;
@@ -33,14 +34,14 @@ use kld_core::{
 
 pub use contents::Contents;
 pub use header::{Header, Part};
+pub use join::join;
 pub use merge::merge;
 pub use payload::Payload;
 pub use worker::Worker;
 
 use crate::{
     Error, Result,
-    compare::Summaries,
-    conclude::conclude,
+    compare::{Keep, Kept, Measured, Sink},
     score::{Tally, WindowScore},
 };
 
@@ -131,8 +132,7 @@ impl Run {
     ///
     /// If the folder is of another verb or its files are damaged.
     pub fn comparison(&self) -> Result<Comparison> {
-        let (summaries, record) = self.measured()?;
-        Ok(conclude(&self.plan, &summaries.0, record))
+        Ok(self.measured(Keep::Summaries)?.comparison)
     }
 
     /// The result of a score, of the windows that are there: in the order of the text, up to the first that is missing.
@@ -157,24 +157,28 @@ impl Run {
     /// If the files cannot be read.
     pub fn is_complete(&self) -> Result<bool> {
         Ok(self.contents()?.is_complete()
-            || (self.plan.stop.is_some() && self.measured()?.1.complete))
+            || (self.plan.stop.is_some() && self.comparison()?.run.complete))
     }
 
-    /// The windows of a comparison that count, and how the run went.
-    fn measured(&self) -> Result<(Summaries, RunRecord)> {
-        let mut summaries = Summaries::new(&self.plan);
+    /// The result with the plan and, where they are to be kept, the rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`comparison`](Self::comparison).
+    pub fn measured(&self, keep: Keep) -> Result<Measured> {
+        let mut kept = Kept::new(&self.plan, keep);
         let (mut windows_done, mut enough) = (0, false);
         for rows in self.contents()?.in_order::<WindowRows>()? {
-            summaries.add(&rows?);
+            kept.take(rows?);
             windows_done += 1;
-            enough = self.plan.is_enough(&summaries.0);
+            enough = self.plan.is_enough(kept.summaries());
             if enough {
                 break;
             }
         }
         let mut record = self.record(windows_done);
         record.complete |= enough;
-        Ok((summaries, record))
+        Ok(kept.conclude(self.plan.clone(), record))
     }
 
     /// How the run went, as far as the folder tells: not how many threads there were and how long they took.

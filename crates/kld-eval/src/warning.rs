@@ -2,7 +2,8 @@
 
 use kld_core::{
     ModelCard,
-    estimate::{ClusterUnit, Estimate, FEW_FRAGMENTS},
+    estimate::{ClusterUnit, FEW_FRAGMENTS},
+    result::Candidate,
 };
 use kld_models::LogitSource;
 
@@ -88,10 +89,9 @@ pub(crate) fn lifted(model: &ModelCard, kl: f64) -> Option<String> {
     })
 }
 
-pub(crate) fn noise(above_floor: Option<&Estimate>) -> Option<String> {
+pub(crate) fn noise(candidate: &Candidate) -> Option<String> {
     // Without an interval nothing is known; that is another warning.
-    let not_above = above_floor?.low? <= 0.0;
-    not_above.then(|| {
+    candidate.within_noise_floor()?.then(|| {
         "the mean KL is not clearly above the noise floor: computing P in another valid way changes as much".to_owned()
     })
 }
