@@ -61,6 +61,27 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A text to learn from has no word.
+    #[error("no word in the text")]
+    NoWords,
+    /// More text than one n-gram model can hold.
+    #[error(
+        "{symbols} different words in a text of {stream}: an n-gram model holds 2^25 and 2^32 at most"
+    )]
+    TooLarge {
+        /// Different words.
+        symbols: usize,
+        /// Words and marks.
+        stream: usize,
+    },
+    /// A file that is no learnt state, or a broken one.
+    #[error("{path} is no learnt state: {problem}", path = path.display())]
+    BadState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A file that is no table of counts, or not the whole of one.
     #[error("{path}: {problem}", path = path.display())]
     BadTable {
