@@ -132,6 +132,8 @@ fn golden() -> Result<()> {
     };
     python("golden/kernels/generate.py", &[])?;
     python("golden/dist/generate.py", &[])?;
+    python("golden/suggest/generate.py", &[])?;
+    python("golden/suggest/words.py", &[])?;
     python("golden/text/generate.py", &[])?;
     python("golden/ranking/generate.py", &[])?;
     python("golden/sequential/generate.py", &[])?;

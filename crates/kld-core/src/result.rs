@@ -8,6 +8,7 @@ mod explain;
 mod info;
 mod recording;
 mod score;
+mod suggest;
 mod text;
 mod text_expected;
 mod text_fragments;
@@ -22,6 +23,7 @@ pub use explain::{Effect, Explanation, Group, Step};
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+pub use suggest::{Adaptation, BaseModel, Following, Measure, NextWord, NextWords, Suggest};
 pub use text::{
     Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
     PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,

@@ -9,7 +9,7 @@
 //! DIR/result.json       the last result that was told; made of the others, never read
 //! ```
 //!
-//! The rows are the truth: every result is made from plan and rows by [`conclude`], so a run that was killed ten times and one
+//! The rows are the truth: every result is made from plan and rows by `conclude`, so a run that was killed ten times and one
 //! that was not give the same bits.
 
 mod contents;

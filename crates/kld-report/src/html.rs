@@ -27,6 +27,7 @@
 pub(crate) mod chart;
 pub(crate) mod comparison;
 pub(crate) mod data;
+mod text;
 
 use std::io::{self, Write};
 

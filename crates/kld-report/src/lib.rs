@@ -13,6 +13,7 @@ mod markdown;
 mod ranking;
 mod score;
 mod sequential;
+mod suggest;
 mod table;
 mod text;
 mod text_fragments;

@@ -7,7 +7,7 @@ use kld_core::result::{Allocation, SampleSettings, Stratum, TextSample};
 use crate::{
     Exporter, Terminal,
     dist::plural,
-    format::{count, share, shortened},
+    format::{count, share, shortened, significant},
     table::{and_more, layout},
 };
 
@@ -46,6 +46,11 @@ impl Exporter<TextSample> for Terminal {
             "\nthe words of the corpus (P) against those of the sample (Q)"
         )?;
         write!(out, "{}", self.text_divergences(comparison))?;
+        writeln!(
+            out,
+            "    as many words drawn from the corpus one by one would have {} for KL(Q‖P) by Zhang-Grabchak",
+            significant(result.floor * self.unit.per_nat())
+        )?;
         comparison
             .warnings
             .iter()

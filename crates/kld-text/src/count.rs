@@ -5,7 +5,8 @@
 //! document is redrawn by its blocks of some 8 kB (larger ones beyond 2 MB): block *i* belongs to part *i* mod 128.
 //!
 //! Memory is bounded by the vocabulary, whatever the size of the text: eight bytes for each of at most 128 parts of each term, and most terms
-//! are rare and stand in few. Beyond [`CountOptions::max_vocabulary`] terms the rarest are left out and their number is kept, see [`Pruned`].
+//! are rare and stand in few. Beyond [`CountOptions::max_vocabulary`] terms, or 32 bytes for each of so many, the rarest are left out and their number is
+//! kept, see [`Pruned`](kld_core::result::Pruned).
 //!
 //! Tables merge: the table of two bodies one after the other is the merged table of both, to the bit.
 

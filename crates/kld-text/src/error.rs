@@ -20,6 +20,17 @@ pub enum Error {
         /// What was named.
         source_names: String,
     },
+    /// Nothing is left within the limit of memory.
+    #[error(
+        "{source_names}: its terms are so long and so rare that none is left within {limit} terms in memory; is it text? \
+         --unit chars, or a larger --max-vocabulary, may help"
+    )]
+    NothingKept {
+        /// What was named.
+        source_names: String,
+        /// Terms that may be kept.
+        limit: usize,
+    },
     /// A file whose ending says nothing.
     #[error("{path}: expected .txt, .md, .jsonl (also with .zst) or .parquet", path = path.display())]
     UnknownTextKind {
@@ -47,6 +58,27 @@ pub enum Error {
     BadRecord {
         /// File and line.
         name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A text to learn from has no word.
+    #[error("no word in the text")]
+    NoWords,
+    /// More text than one n-gram model can hold.
+    #[error(
+        "{symbols} different words in a text of {stream}: an n-gram model holds 2^25 and 2^32 at most"
+    )]
+    TooLarge {
+        /// Different words.
+        symbols: usize,
+        /// Words and marks.
+        stream: usize,
+    },
+    /// A file that is no learnt state, or a broken one.
+    #[error("{path} is no learnt state: {problem}", path = path.display())]
+    BadState {
+        /// The file.
+        path: PathBuf,
         /// What is wrong.
         problem: String,
     },

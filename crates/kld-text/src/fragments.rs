@@ -1,7 +1,7 @@
 //! The fragments of a body, one by one, against another body: which of its documents are far from it, and when does it drift?
 //!
 //! A fragment is a document, a window of so many terms in a row, or all documents with the same value of a field. For each there is D(fragment‖A) after
-//! Zhang and Grabchak, and its *excess* over what as many terms drawn from A have on average ([`floor`]), because short samples look farther than
+//! Zhang and Grabchak, and its *excess* over what as many terms drawn from A have on average (`floor`), because short samples look farther than
 //! they are.
 //!
 //! **Test.** Documents differ in more than chance, so an excess is judged by those of A's own fragments, each against the rest of A: with *N* of
@@ -17,7 +17,7 @@
 //! discovery rate" (1995); S. Bates et al., "Testing for outliers with conformal p-values" (2023), on both together.
 
 mod assemble;
-mod floor;
+pub(crate) mod floor;
 mod judge;
 mod known;
 mod walk;

@@ -11,5 +11,6 @@ pub mod fragments;
 pub mod read;
 pub mod sample;
 pub mod segment;
+pub mod suggest;
 
 pub use error::{Error, Result};

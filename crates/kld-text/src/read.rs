@@ -191,13 +191,18 @@ pub fn read_documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Vec<
 
 /// The error of sources without text.
 pub(crate) fn no_text(sources: &[PathBuf]) -> Error {
+    Error::NoText {
+        source_names: names(sources),
+    }
+}
+
+/// Sources as the user named them.
+pub(crate) fn names(sources: &[PathBuf]) -> String {
     let names: Vec<String> = sources
         .iter()
         .map(|source| source.display().to_string())
         .collect();
-    Error::NoText {
-        source_names: names.join(", "),
-    }
+    names.join(", ")
 }
 
 #[cfg(test)]

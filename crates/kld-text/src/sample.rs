@@ -27,6 +27,7 @@ use crate::{
     Error, Result,
     compare::{CompareOptions, compare},
     count::{CountOptions, count, count_texts},
+    fragments::floor::Floor,
     read::Document,
 };
 
@@ -129,6 +130,7 @@ pub fn sample(
         near_duplicates: selection.near_duplicates,
         overlaps: selection.overlaps,
         too_short_to_tell: selection.too_short_to_tell,
+        floor: Floor::new(&table).of(sampled.total()),
         comparison,
     };
     Ok((selection.taken, result))

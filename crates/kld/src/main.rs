@@ -16,6 +16,7 @@ mod report;
 mod report_args;
 mod run_folder;
 mod score;
+mod suggest;
 mod text;
 mod train;
 
@@ -35,6 +36,7 @@ enum Verb {
     Score(score::ScoreArgs),
     Explain(explain::ExplainArgs),
     Text(Box<text::TextArgs>),
+    Suggest(Box<suggest::SuggestArgs>),
     Record(record::RecordArgs),
     Train(Box<train::TrainArgs>),
     Merge(merge::MergeArgs),
@@ -50,6 +52,7 @@ impl Verb {
             Verb::Score(args) => score::run(&args),
             Verb::Explain(args) => explain::run(&args),
             Verb::Text(args) => text::run(&args),
+            Verb::Suggest(args) => suggest::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Train(args) => train::run(&args),
             Verb::Merge(args) => merge::run(&args),

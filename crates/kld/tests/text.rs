@@ -333,6 +333,7 @@ fn a_sample_is_drawn_and_said_to_stand_for_the_corpus() {
         "taken (seed 3)",
         "near-duplicates, left out",
         "Zhang-Grabchak",
+        "drawn from the corpus one by one",
         "a.jsonl:",
     ] {
         assert!(table.contains(said), "{said}\n{table}");
@@ -354,6 +355,7 @@ fn a_sample_is_drawn_and_said_to_stand_for_the_corpus() {
     let arguments = "sample a.jsonl --number 3 --stratify day --exclude train.txt -o c.jsonl";
     let found = result(folder.path(), arguments);
     assert_eq!(found["schema"], "kld.text-sample/1");
+    assert!(found["floor"].as_f64().is_some());
     assert_eq!(found["settings"]["exclude"]["sources"][0], "train.txt");
     let stderr = refused(
         folder.path(),
@@ -381,4 +383,60 @@ fn a_sample_is_drawn_and_said_to_stand_for_the_corpus() {
         let stderr = refused(folder.path(), arguments);
         assert!(stderr.contains(said), "{stderr}");
     }
+}
+
+#[test]
+fn poems_of_two_dynasties_differ_in_characters_that_make_sense() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+    let found = result(&data, "tang-poems.jsonl song-poems.jsonl --unit chars");
+    let listed = |side: &str| {
+        let terms = found["contributors"][side].as_array().unwrap();
+        terms
+            .iter()
+            .map(|one| one["term"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    // Tang poems address a lord by night, Song poems ask.
+    let (tang, song) = (listed("more_in_reference"), listed("more_in_candidate"));
+    assert!(
+        ["君", "夜"].iter().all(|c| tang.iter().any(|t| t == c)),
+        "{tang:?}"
+    );
+    assert!(
+        ["无", "？"].iter().all(|c| song.iter().any(|t| t == c)),
+        "{song:?}"
+    );
+    assert_eq!(found["reference"]["documents"], 313);
+}
+
+#[test]
+fn the_page_shows_the_word_shift_and_the_course() {
+    let folder = days();
+    printed(folder.path(), "a.jsonl b.jsonl --by day --html page.html");
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    for said in [
+        "Word shift",
+        "class=\"shift\"",
+        "class=\"course\"",
+        "things",
+        "more in Q",
+        "default-src 'none'",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    let hostile = days();
+    fs::write(
+        hostile.path().join("x.txt"),
+        "<script>alert(1)</script> & \"quoted\"",
+    )
+    .unwrap();
+    printed(
+        hostile.path(),
+        "a.jsonl x.txt --unit chars --html page.html",
+    );
+    let page = fs::read_to_string(hostile.path().join("page.html")).unwrap();
+    assert!(
+        page.contains("&lt;") && page.matches("<script").count() == 1,
+        "one script, ours"
+    );
 }

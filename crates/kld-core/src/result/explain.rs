@@ -100,9 +100,11 @@ pub struct Step {
     /// Index of the group.
     pub group: usize,
     /// Its mean KL per byte saved, in nats.
+    #[serde(with = "crate::number")]
     pub kl_per_byte: f64,
     /// Bytes saved after this step.
     pub bytes_saved: i64,
     /// Σ of the mean KL of the groups up to this step.
+    #[serde(with = "crate::number")]
     pub kl: f64,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TextComparison;
+use crate::number;
 
 /// The name and version of the JSON form of [`TextSample`].
 pub const TEXT_SAMPLE_SCHEMA: &str = "kld.text-sample/1";
@@ -30,6 +31,9 @@ pub struct TextSample {
     pub overlaps: Vec<Overlap>,
     /// Documents of the sample with fewer words than an n-gram of the training text: no overlap could be seen.
     pub too_short_to_tell: u64,
+    /// What D(Q‖P) of the comparison, after Zhang and Grabchak, would be on average of as many words drawn from the corpus one by one.
+    #[serde(with = "number")]
+    pub floor: f64,
     /// The corpus (P) and its sample (Q) by how often each word stands in them.
     pub comparison: TextComparison,
 }

@@ -296,7 +296,7 @@ pub(crate) enum Look {
 }
 
 /// A tenth of a unit is finer than any screen shows, and keeps pages small.
-fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    read::{Piece, ReadOptions, no_text},
+    read::{Piece, ReadOptions, names, no_text},
     segment::Cutter,
 };
 
@@ -76,9 +76,19 @@ pub fn count(
     })?;
     table.settle();
     if table.vocabulary() == 0 {
-        return Err(no_text(sources));
+        return Err(nothing(&table, sources, options.max_vocabulary));
     }
     Ok(table)
+}
+
+fn nothing(table: &CountTable, sources: &[PathBuf], limit: usize) -> Error {
+    match table.pruned().terms {
+        0 => no_text(sources),
+        _ => Error::NothingKept {
+            source_names: names(sources),
+            limit,
+        },
+    }
 }
 
 /// Counts the terms of texts that are in memory; each is a document.

@@ -59,6 +59,11 @@ impl Vocabulary {
         self.bounds.len() - 1
     }
 
+    /// Bytes of all terms together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     pub(crate) fn term(&self, number: u32) -> &str {
         term(&self.text, &self.bounds, number)
     }

@@ -13,7 +13,7 @@ use kld_core::{
 use crate::count::CountTable;
 
 /// The floor of samples of any size.
-pub(super) struct Floor {
+pub(crate) struct Floor {
     cross_entropy: f64,
     /// n and G(n), for some n; between them G is nearly linear in ln n.
     entropy: Vec<(f64, f64)>,
@@ -25,7 +25,7 @@ const FINENESS: u64 = 32;
 
 impl Floor {
     /// Larger samples than the reference itself have its own floor.
-    pub(super) fn new(reference: &CountTable) -> Self {
+    pub(crate) fn new(reference: &CountTable) -> Self {
         let counts: Vec<u64> = reference.terms().map(|term| term.count()).collect();
         let total = reference.total();
         // Terms that are equally frequent add the same.
@@ -47,7 +47,7 @@ impl Floor {
     }
 
     /// The floor of a sample of so many terms.
-    pub(super) fn of(&self, terms: u64) -> f64 {
+    pub(crate) fn of(&self, terms: u64) -> f64 {
         let n = terms as f64;
         let after = self.entropy.partition_point(|(at, _)| *at <= n);
         let entropy = match (

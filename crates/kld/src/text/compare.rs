@@ -10,7 +10,7 @@ use kld_core::{
     result::{FragmentKind, TextFragments},
     smoothing::Smoothing,
 };
-use kld_report::{Json, Terminal as Table, Unit};
+use kld_report::{Html, Json, Terminal as Table, Unit};
 use kld_text::{
     compare::{CompareOptions, compare},
     count::{CountOptions, CountTable, is_table},
@@ -59,6 +59,15 @@ pub(crate) struct CompareArgs {
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
+
+    /// Write a page with a word-shift chart to a file: self-contained, works offline
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Output",
+        conflicts_with = "expected"
+    )]
+    html: Option<PathBuf>,
 
     /// Show divergences in bits instead of nats
     #[arg(long, help_heading = "Output")]
@@ -139,6 +148,7 @@ Examples:
   kld text corpus/ news.jsonl --by date          # drift, tested against the spread within corpus/
   kld text human/ machine.jsonl --documents      # which of them are farthest
   kld text book.txt --expected model.gguf        # against what a language model expects
+  kld text corpus/ new/ --html shift.html        # a page with a word-shift chart
   kld text monday.kldcounts tuesday.kldcounts --json drift.json      # tables that `kld text count` wrote
 
 Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted";
@@ -175,8 +185,10 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         "{} holds counts alone: --documents, --window and --by need the text of B",
         candidate.display()
     );
-    refuse_overwriting(&[args.json.as_ref()], &[&reference, &candidate])?;
-    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let outputs = [args.json.as_ref(), args.html.as_ref()];
+    refuse_overwriting(&outputs, &[&reference, &candidate])?;
+    let open = |path: Option<&PathBuf>| path.map(|path| Output::open(path)).transpose();
+    let (json, html) = (open(args.json.as_ref())?, open(args.html.as_ref())?);
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
     let (Some(a), Some(b)) = (
@@ -198,6 +210,9 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
             Err(kld_text::Error::Interrupted) => return Ok(Outcome::Interrupted),
             other => result.fragments = Some(other?),
         }
+    }
+    if let Some(html) = html {
+        html.write(&Html, &result)?;
     }
     let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
     if let Some(json) = json {

@@ -65,7 +65,7 @@ pub(crate) struct UnitArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) threads: Option<usize>,
 
-    /// Keep at most so many different terms in memory: beyond it the rarest are left out, and the output says how many
+    /// Keep at most so many different terms in memory (and 32 bytes for each of them): beyond it the rarest are left out, and the output says how many
     #[arg(long, default_value_t = 1 << 22, value_name = "N", value_parser = positive)]
     pub(crate) max_vocabulary: usize,
 }
