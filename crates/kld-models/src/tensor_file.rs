@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// The values of tensors by name, and the note that was written with them.
 pub type Contents = (BTreeMap<String, Vec<f32>>, HashMap<String, String>);
 
-/// Writes tensors, given as name, shape and values, and a note that stands in the header.
+/// Writes tensors, given as name, shape and values, and a note that stands in the header under a key.
 ///
 /// # Errors
 ///
@@ -21,9 +21,10 @@ pub type Contents = (BTreeMap<String, Vec<f32>>, HashMap<String, String>);
 pub fn write<'a>(
     path: &Path,
     tensors: impl Iterator<Item = (&'a str, Vec<usize>, &'a [f32])>,
-    note: HashMap<String, String>,
+    (key, note): (&str, String),
 ) -> Result<()> {
     let tensors = tensors.map(|(name, shape, values)| (name, Values { shape, values }));
+    let note = HashMap::from([(key.to_owned(), note)]);
     whole(path, |draft| {
         safetensors::serialize_to_file(tensors, Some(note), draft)
             .map_err(|e| Error::malformed(draft, format!("cannot be written: {e}")))
@@ -106,7 +107,7 @@ mod tests {
         let (a, b) = (vec![1.0, f32::MIN_POSITIVE], vec![-0.5; 6]);
         let tensors = [("a", vec![2], &a[..]), ("b", vec![2, 3], &b[..])];
         let note = HashMap::from([("step".to_owned(), "7".to_owned())]);
-        write(&path, tensors.into_iter(), note.clone()).unwrap();
+        write(&path, tensors.into_iter(), ("step", "7".to_owned())).unwrap();
         let (values, found) = read(&path).unwrap();
         assert_eq!((&values["a"], &values["b"], found), (&a, &b, note));
         let bytes = fs::read(&path).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! A safetensors file with the weights, what the optimizer remembers of each, and the rest of the state as JSON in its header.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use kld_core::result::CurvePoint;
@@ -63,8 +63,7 @@ impl Checkpoint {
             .map(|(name, values)| (name.as_str(), vec![values.len()], &values[..]));
         let state = serde_json::to_string(&self.state)
             .map_err(|e| Error::bad_run(path, format!("the state cannot be told: {e}")))?;
-        let note = HashMap::from([(STATE.to_owned(), state)]);
-        Ok(tensor_file::write(path, tensors, note)?)
+        Ok(tensor_file::write(path, tensors, (STATE, state))?)
     }
 
     pub(crate) fn read(path: &Path) -> Result<Self> {

@@ -144,22 +144,19 @@ impl WindowSums {
     ) -> Result<(), kld_kernels::RowFault> {
         let (kernel, columns) = (teaching.kernel, teaching.columns);
         let q = &q[..columns];
-        match p {
-            Some(p) => {
-                let options = PairOptions {
-                    top_k: 1,
-                    observed: Some(observed),
-                    ..PairOptions::default()
-                };
-                let pair = kernel.pair(&p[..columns], q, &options)?;
-                self.kl += pair.kl;
-                self.reverse_kl += pair.reverse_kl;
-                self.nll += pair.observed.map_or(0.0, |seen| seen.nll_q);
-            }
-            None => {
-                let single = kernel.single(q, Some(observed))?;
-                self.nll += single.observed.map_or(0.0, |seen| seen.nll);
-            }
+        if let Some(p) = p {
+            let options = PairOptions {
+                top_k: 1,
+                observed: Some(observed),
+                ..PairOptions::default()
+            };
+            let pair = kernel.pair(&p[..columns], q, &options)?;
+            self.kl += pair.kl;
+            self.reverse_kl += pair.reverse_kl;
+            self.nll += pair.observed.map_or(0.0, |seen| seen.nll_q);
+        } else {
+            let single = kernel.single(q, Some(observed))?;
+            self.nll += single.observed.map_or(0.0, |seen| seen.nll);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What is minimised, for one row: a divergence from the teacher, the cross-entropy of the observed token, or a mix.
 //!
-//! L = (1−c)·s·D(P_T, Q_T) + c·(−ln Q(observed)), where `P_T` and `Q_T` are the softmax of logits / T. With s = T² the gradient of the
+//! `L = (1−c)·s·D(P_T‖Q_T) + c·(−ln Q(observed))`, where `P_T` and `Q_T` are the softmax of logits / T. With s = T² the gradient of the
 //! divergence keeps its size when the temperature changes (Hinton, Vinyals and Dean 2015); else s = 1. The cross-entropy
 //! is always at temperature 1. Without a teacher L = −ln Q(observed).
 //!

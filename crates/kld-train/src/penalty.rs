@@ -65,7 +65,9 @@ impl Penalty {
     pub(crate) fn before(&self, rate: f64, weights: &mut [f32]) {
         if self.kind == PenaltyKind::L2 {
             let keep = (1.0 - rate * self.strength) as f32;
-            weights.iter_mut().for_each(|w| *w *= keep);
+            for w in weights {
+                *w *= keep;
+            }
         }
     }
 
@@ -74,7 +76,9 @@ impl Penalty {
         if self.kind == PenaltyKind::L1 {
             let by = (rate * self.strength) as f32;
             let shrunk = |w: f32| w.signum() * (w.abs() - by).max(0.0);
-            weights.iter_mut().for_each(|w| *w = shrunk(*w));
+            for w in weights {
+                *w = shrunk(*w);
+            }
         }
     }
 }

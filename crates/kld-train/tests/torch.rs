@@ -272,7 +272,7 @@ fn a_windows_gradient_is_that_of_finite_differences() {
                 .update(|n, _, w| {
                     w.iter_mut()
                         .enumerate()
-                        .for_each(|(i, w)| *w -= by * direction(n, i))
+                        .for_each(|(i, w)| *w -= by * direction(n, i));
                 })
                 .unwrap();
             loss

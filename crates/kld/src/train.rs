@@ -36,6 +36,7 @@ use arguments::{SettingsArgs, share};
 /// same bits for any number of threads, and a run that was killed goes on with --resume to the same weights.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, override_usage = USAGE)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct TrainArgs {
     /// The teacher P: what the student should become
     #[arg(
@@ -51,6 +52,10 @@ pub(crate) struct TrainArgs {
 
     #[command(flatten)]
     begins: BeginArgs,
+
+    /// The tokenizer of a student that begins afresh: a model, or a tokenizer.json [default: the teacher's]
+    #[arg(long, value_name = "MODEL", requires = "new", help_heading = "Student")]
+    tokenizer: Option<String>,
 
     /// Where the run is kept: checkpoints, metrics.jsonl, and at the end the model
     #[arg(long, value_name = "DIR")]
@@ -110,10 +115,6 @@ struct BeginArgs {
     /// Begin with so many layers of the teacher, evenly spread, and all else of it
     #[arg(long, value_name = "N")]
     layers: Option<usize>,
-
-    /// The tokenizer of a student that begins afresh: a model, or a tokenizer.json [default: the teacher's]
-    #[arg(long, value_name = "MODEL", requires = "new")]
-    tokenizer: Option<String>,
 }
 
 const USAGE: &str = "\
@@ -226,8 +227,8 @@ impl TrainArgs {
             student,
             new,
             layers,
-            tokenizer,
         } = &self.begins;
+        let tokenizer = &self.tokenizer;
         if let Some(name) = student {
             let folder = folder_of(opener, name)?;
             let tokenizer = opener.tokenizer(name)?;

@@ -174,7 +174,7 @@ fn wrong_input_is_refused_with_what_to_do() {
             "no weight of",
         ),
         (
-            "train teacher --student student --text text.txt --run r --context 24 --rate 1e5",
+            "train teacher --student student --text text.txt --run r --context 24 --steps 3 --warmup 0 --clip 0 --optimizer sgd --rate 1e30",
             "training diverged at step",
         ),
     ];

@@ -1,6 +1,5 @@
 //! A model that has learnt, as a Hugging Face folder.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -59,8 +58,7 @@ impl DifferentiableModel {
         let tensors = weights
             .iter()
             .map(|(name, values)| (name.as_str(), variables[name].dims().to_vec(), &values[..]));
-        let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        tensor_file::write(path, tensors, format)
+        tensor_file::write(path, tensors, ("format", "pt".to_owned()))
     }
 
     fn write_tokenizer(&self, folder: &Path) -> Result<()> {

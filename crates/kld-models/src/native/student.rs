@@ -147,15 +147,17 @@ fn fresh_values(name: &str, shape: &[usize], plan: &Plan, range: f64, seed: u64)
     let count = shape.iter().product();
     if shape.len() == 1 {
         // Vectors are norms and biases.
-        return vec![if name.ends_with(".bias") { 0.0 } else { 1.0 }; count];
+        let is_bias = name.rsplit('.').next() == Some("bias");
+        return vec![if is_bias { 0.0 } else { 1.0 }; count];
     }
     let layers = plan.config.layers as f64;
     let onto_residual = [plan.names.output, plan.names.contract];
     let is_onto_residual = |end: &&str| name.ends_with(&format!("{end}.weight"));
     let of_gpt2 = plan.config.norm == Norm::Layer;
-    let spread = match onto_residual.iter().any(|end| is_onto_residual(&end)) {
-        true if of_gpt2 => range / (2.0 * layers).sqrt(),
-        _ => range,
+    let spread = if of_gpt2 && onto_residual.iter().any(is_onto_residual) {
+        range / (2.0 * layers).sqrt()
+    } else {
+        range
     };
     let mut random = generator(name, seed);
     let normal = Normal::new(0.0, spread)

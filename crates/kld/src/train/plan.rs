@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kld_models::LogitSource;
 use kld_report::format::{bytes, count, parameters};
-use kld_train::{Job, Teaching, Work, learn};
+use kld_train::{Example, Job, Teaching, Work, learn};
 
 /// The plan as text. Its time is that of one window, measured.
 pub(crate) fn plan(job: &Job<'_>, work: Work) -> anyhow::Result<String> {
@@ -12,7 +12,7 @@ pub(crate) fn plan(job: &Job<'_>, work: Work) -> anyhow::Result<String> {
     let trainable = job.student.trainable_parameters();
     let card = job.student.card();
     let windows = settings.steps * settings.batch as u64;
-    let tokens: usize = job.training.iter().map(|e| e.counted()).sum();
+    let tokens: usize = job.training.iter().map(Example::counted).sum();
     let counted = tokens as f64 / job.training.len() as f64 * windows as f64;
     let evaluations = settings.steps / settings.evaluate_every + 2;
     let evaluated = 2 * job.held_out.len().min(settings.evaluation_windows) as u64;

@@ -33,17 +33,16 @@ pub(crate) fn prepare(
         Some(teacher) => replayed(args, student, teacher, &cut)?,
         None => cut_windows(&fragments, student, teacher, &cut)?,
     };
-    let split = match args.held_out_text.is_empty() {
-        true => split(windows, args.held_out, seed)?,
-        false => {
-            let fragments = read_fragments(&args.held_out_text, &args.text.field)
-                .context("cannot read the held-out text")?;
-            Split {
-                training: windows,
-                held_out: cut_windows(&fragments, student, teacher, &cut)
-                    .context("the held-out text")?,
-                warnings: Vec::new(),
-            }
+    let split = if args.held_out_text.is_empty() {
+        split(windows, args.held_out, seed)?
+    } else {
+        let fragments = read_fragments(&args.held_out_text, &args.text.field)
+            .context("cannot read the held-out text")?;
+        Split {
+            training: windows,
+            held_out: cut_windows(&fragments, student, teacher, &cut)
+                .context("the held-out text")?,
+            warnings: Vec::new(),
         }
     };
     let all = split.training.iter().chain(&split.held_out);
