@@ -31,7 +31,7 @@ pub fn write<'a>(
     })
 }
 
-/// Reads what [`write`] has written.
+/// Reads what [`write()`] has written.
 ///
 /// # Errors
 ///

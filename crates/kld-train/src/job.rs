@@ -45,6 +45,17 @@ pub struct Job<'a> {
     pub warnings: Vec<String>,
 }
 
+impl Job<'_> {
+    /// What is minimised, for people.
+    #[must_use]
+    pub fn objective(&self) -> String {
+        match self.teacher {
+            Some(_) => self.header.settings.objective.to_string(),
+            None => "cross-entropy of the text".to_owned(),
+        }
+    }
+}
+
 /// The held-out gauge may become so many times what it was at first before training counts as diverged.
 const FAR: f64 = 3.0;
 
@@ -266,6 +277,7 @@ impl<'a> Running<'a> {
     }
 
     fn result(self, ended: Ended, model: Option<&Path>, started: Instant) -> Training {
+        let objective = self.job.objective();
         let State {
             step,
             tokens,
@@ -292,10 +304,7 @@ impl<'a> Running<'a> {
             schema: Training::SCHEMA.to_owned(),
             teacher: teacher.map(|t| t.card().clone()),
             student: student.card().clone(),
-            objective: match teacher {
-                Some(_) => header.settings.objective.to_string(),
-                None => "cross-entropy of the text".to_owned(),
-            },
+            objective,
             gauge: match teacher {
                 Some(_) => Gauge::Kl,
                 None => Gauge::CrossEntropy,

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use kld_core::result::{Ended, Training};
-use kld_eval::{prepare::compared_columns, run::is_taken};
+use kld_eval::{Content, prepare::compared_columns, run::is_taken};
 use kld_models::{LogitSource, Tokenizer, hub::Format, native::DifferentiableModel};
 use kld_report::{Json, Terminal as Table, Unit};
 use kld_train::{Error, Header, Job, is_run, train};
@@ -56,6 +56,10 @@ pub(crate) struct TrainArgs {
     /// The tokenizer of a student that begins afresh: a model, or a tokenizer.json [default: the teacher's]
     #[arg(long, value_name = "MODEL", requires = "new", help_heading = "Student")]
     tokenizer: Option<String>,
+
+    /// Make a tokenizer for the text of --text, of as many tokens as config.json says: byte-level BPE
+    #[arg(long, requires = "new", conflicts_with_all = ["tokenizer", "teacher"], help_heading = "Student")]
+    new_tokenizer: bool,
 
     /// Where the run is kept: checkpoints, metrics.jsonl, and at the end the model
     #[arg(long, value_name = "DIR")]
@@ -127,7 +131,7 @@ Examples:
   kld train org/teacher --layers 6 --text books/ --run small             # distil into every k-th layer
   kld train org/teacher --student org/small --text books/ --run small --mix ce:0.3 --temperature 2
   kld train books.kldrec --student org/small --run small                 # the teacher was recorded: it is not loaded
-  kld train --text-only --new config.json --tokenizer org/name --text books/ --run fresh --epochs 3
+  kld train --text-only --new config.json --new-tokenizer --text books/ --run fresh --epochs 3   # from nothing
   kld train org/teacher --layers 6 --text books/ --run small --early-stop patience=5 --penalty l2:0.1
   kld train org/teacher --layers 6 --text books/ --run small --dry-run   # parameters, memory, steps, time
   kld train --run small --resume                                         # after Ctrl-C, kill -9 or a power cut
@@ -243,17 +247,36 @@ impl TrainArgs {
             return Ok((model, Some(folder)));
         }
         let config = new.as_ref().context("no student")?;
+        let seed = self.text.seed.unwrap_or_default();
+        if self.new_tokenizer {
+            let tokenizer = self.tokenizer_of_text(config)?;
+            return Ok((DifferentiableModel::fresh(config, tokenizer, seed)?, None));
+        }
         let lender = tokenizer.as_ref().or(self.teacher.as_ref());
         let lender =
-            lender.context("a fresh student needs a tokenizer: name it with --tokenizer")?;
+            lender.context("a fresh student needs a tokenizer: name it with --tokenizer, or have it made with --new-tokenizer")?;
         let tokenizer: Tokenizer = match (tokenizer, teacher) {
             (None, Some(teacher)) => teacher.tokenizer().clone(),
             _ => opener.tokenizer(lender)?,
         };
         let folder = Path::new(lender).is_dir().then(|| PathBuf::from(lender));
-        let seed = self.text.seed.unwrap_or_default();
         let model = DifferentiableModel::fresh(config, tokenizer, seed);
         Ok((model?, folder))
+    }
+
+    fn tokenizer_of_text(&self, config: &Path) -> anyhow::Result<Tokenizer> {
+        let size = DifferentiableModel::vocabulary_of(config)?;
+        let fragments = self.text.fragments()?;
+        let texts = fragments.iter().filter_map(|f| match &f.content {
+            Content::Text(text) => Some(text.as_str()),
+            Content::Chat(_) => None,
+        });
+        let texts: Vec<&str> = texts.collect();
+        ensure!(
+            texts.len() == fragments.len() && !texts.is_empty(),
+            "--new-tokenizer needs plain text: name it with --text"
+        );
+        Ok(Tokenizer::trained(texts.into_iter(), size)?)
     }
 
     fn outcome(&self, result: &Training) -> Outcome {

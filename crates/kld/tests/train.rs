@@ -124,6 +124,22 @@ fn a_recording_teaches_without_the_teacher_and_text_alone_without_any() {
 }
 
 #[test]
+fn a_model_and_its_tokenizer_begin_with_nothing_but_text() {
+    let desk = desk();
+    let config = fs::read_to_string(golden("llama").join("config.json")).unwrap();
+    let config = config.replace("\"vocab_size\": 96", "\"vocab_size\": 300");
+    fs::write(desk.path("config.json"), config).unwrap();
+    let begin = format!("train --text-only --new config.json --new-tokenizer {SMALL} --steps 4");
+    desk.fine(&format!("{begin} --run run"));
+    let tokenizer = read(&desk, "run/model/tokenizer.json");
+    let size = tokenizer["model"]["vocab"].as_object().unwrap().len();
+    assert!((257..=300).contains(&size), "{size}");
+    desk.fine("score run/model --text text.txt --context 24");
+    // The same text gives the same tokenizer, so that a run can go on.
+    desk.fine("train --run run --resume");
+}
+
+#[test]
 fn a_dry_run_plans_and_leaves_nothing() {
     let desk = desk();
     let plan = desk.printed(&format!(

@@ -64,6 +64,19 @@ impl DifferentiableModel {
         Self::begun(config, opened, settings, tokenizer)
     }
 
+    /// The size of the vocabulary that a `config.json` tells of.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or tells of none.
+    pub fn vocabulary_of(config: &Path) -> Result<usize> {
+        let settings = json_config::parse(config)?;
+        let size = settings.get("vocab_size").and_then(Value::as_u64);
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        size.filter(|&size| size <= crate::tokenizer::MAX_VOCABULARY as usize)
+            .ok_or_else(|| Error::malformed(config, "no sound vocab_size in it"))
+    }
+
     /// The model of a Hugging Face folder with so many of its layers, evenly spread: of L layers number ⌊i·L/`layers`⌋ becomes layer
     /// i; all else is kept.
     ///

@@ -51,7 +51,7 @@ pub(crate) fn plan(job: &Job<'_>, work: Work) -> anyhow::Result<String> {
         card.name,
         parameters(card.parameters),
         parameters(trainable),
-        settings.objective,
+        job.objective(),
         count(job.training.len() as u64),
         count(job.held_out.len() as u64),
         count(settings.steps),
