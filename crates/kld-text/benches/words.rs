@@ -1,8 +1,9 @@
 //! Megabytes per second and core at counting words.
 //!
-//! `cargo bench --workspace --bench words [-- MEGABYTES | FILE…]`: files of your own, or the bundled book over and over, and words of a made-up language of 200,000 after Zipf's law,
-//! each as a file of that size. Before it times anything it checks the counts: those of the book are as many times those of one
+//! `cargo bench --workspace --bench words [-- MEGABYTES]`: the bundled book over and over, and words of a made-up language of 200,000 after Zipf's
+//! law, each as a file of that size. Before it times anything it checks the counts: those of the book are as many times those of one
 //! book, those of the other text are what a plain loop over a map gives. A core is a second of CPU time, reading included.
+//! With `-- FILE…` it times files of your own instead, whose counts it does not check.
 
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 
