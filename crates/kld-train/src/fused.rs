@@ -81,7 +81,7 @@ pub fn learn(
         if let Some(given) = &given {
             given.rows(slice.clone(), &mut p_rows)?;
         }
-        pass.rows(slice.clone(), &mut q_rows)?;
+        pass.rows(slice.clone(), &mut q_rows);
         grads.clear();
         grads.resize(q_rows.len(), 0.0);
         for (at, row) in slice.clone().enumerate() {
@@ -101,7 +101,7 @@ pub fn learn(
             learned.nll += loss.nll;
             learned.counted += 1;
         }
-        pass.pull(slice, &grads)?;
+        pass.pull(slice, &grads);
     }
     learned.gradients = pass.gradients()?;
     Ok(learned)
