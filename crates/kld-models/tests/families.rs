@@ -136,7 +136,11 @@ fn every_weight_of_every_family_has_the_gradient_of_autograd() {
             let pairs = gradient.iter().zip(wave(gradient.len(), 11, 5.0));
             let along: f64 = pairs.map(|(&g, d)| f64::from(g) * d).sum();
             // Softmax does not see what all keys share, so the gradient of their bias is zero but for rounding.
-            let least = if weight.ends_with("k_proj.bias") { 1.0 } else { norm };
+            let least = if weight.ends_with("k_proj.bias") {
+                1.0
+            } else {
+                norm
+            };
             assert!(
                 (ours - norm).abs() <= 2e-5 * least,
                 "{name}: the gradient of {weight} has the norm {ours}, not {norm}"

@@ -198,9 +198,8 @@ impl<'a> Running<'a> {
                 let (number, example) = (windows[first + i], examples[first + i]);
                 learn(student, &teaching, number, example, scale)
             };
-            for learned in in_parallel(together, self.work.threads, one)? {
-                sum.add(learned);
-            }
+            let learned = in_parallel(together, self.work.threads, one)?;
+            sum.add(learned, self.work.threads);
         }
         Ok(sum)
     }

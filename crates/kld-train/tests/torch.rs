@@ -191,7 +191,8 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
             let mut learned = Learned::default();
             for (number, example) in examples.iter().enumerate() {
                 let scale = 1.0 / counted as f64;
-                learned.add(learn(&student, &teaching, number, example, scale).unwrap());
+                let one = learn(&student, &teaching, number, example, scale).unwrap();
+                learned.add(vec![one], 1);
             }
             let norm = clip(&mut learned.gradients, Some(run.clip));
             let loss = learned.loss / counted as f64;

@@ -341,9 +341,8 @@ fn a_student_can_be_a_part_of_its_teacher_or_begin_afresh() {
     assert_eq!(logits(&same, &tokens), logits(&whole, &tokens));
     let half = DifferentiableModel::shortened(&folder, tokenizer("qwen3"), 1).unwrap();
     assert_ne!(half.card().sha256, same.card().sha256);
-    let layer = |model: &DifferentiableModel| {
-        model.weights()["model.layers.0.mlp.up_proj.weight"].clone()
-    };
+    let layer =
+        |model: &DifferentiableModel| model.weights()["model.layers.0.mlp.up_proj.weight"].clone();
     assert_eq!(layer(&half), layer(&whole));
     assert!(DifferentiableModel::shortened(&folder, tokenizer("qwen3"), 3).is_err());
 

@@ -155,7 +155,9 @@ impl DifferentiableModel {
     #[must_use]
     pub fn weights(&self) -> BTreeMap<String, Vec<f32>> {
         let weights = self.tape.weights().into_iter();
-        weights.map(|(name, w)| (name, w.values().clone())).collect()
+        weights
+            .map(|(name, w)| (name, w.values().clone()))
+            .collect()
     }
 
     pub(super) fn settings(&self) -> Option<&Map<String, Value>> {

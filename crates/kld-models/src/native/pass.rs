@@ -63,7 +63,14 @@ impl<'a> Pass<'a> {
         out.resize(positions.len() * columns, 0.0);
         let head = self.model.head_weight().values();
         let head = View::rows(&head, columns, width, width).transposed();
-        multiply(self.states(&positions), head, 1.0, out, columns, Onto::Replace);
+        multiply(
+            self.states(&positions),
+            head,
+            1.0,
+            out,
+            columns,
+            Onto::Replace,
+        );
     }
 
     /// Takes the gradient of the loss with respect to the logits of `positions`, row after row. What is pulled adds up.
@@ -81,7 +88,14 @@ impl<'a> Pass<'a> {
             let mut grad_head = std::mem::take(&mut self.grad_head);
             grad_head.resize(columns * width, 0.0);
             let states = self.states(&positions);
-            multiply(grads.transposed(), states, 1.0, &mut grad_head, width, Onto::Add);
+            multiply(
+                grads.transposed(),
+                states,
+                1.0,
+                &mut grad_head,
+                width,
+                Onto::Add,
+            );
             self.grad_head = grad_head;
         }
         let head = weight.values();
