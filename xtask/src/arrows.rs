@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kld-models", &["kld-core"]),
     ("kld-text", &["kld-core"]),
     ("kld-report", &["kld-core"]),
+    ("kld-series", &["kld-core"]),
     ("kld-eval", &["kld-core", "kld-kernels", "kld-models"]),
     (
         "kld",
@@ -23,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kld-kernels",
             "kld-models",
             "kld-report",
+            "kld-series",
             "kld-text",
         ],
     ),

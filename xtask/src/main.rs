@@ -137,6 +137,8 @@ fn golden() -> Result<()> {
     python("golden/text/generate.py", &[])?;
     python("golden/ranking/generate.py", &[])?;
     python("golden/sequential/generate.py", &[])?;
+    python("golden/series/generate.py", &[])?;
+    python("golden/series/events.py", &[])?;
     python("golden/quantize/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/models/smollm2.py", &[&model, &requantize])?;
