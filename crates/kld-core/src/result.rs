@@ -13,6 +13,7 @@ mod text;
 mod text_expected;
 mod text_fragments;
 mod text_sample;
+mod watch;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -34,6 +35,7 @@ pub use text_sample::{
     Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
     TEXT_SAMPLE_SCHEMA, TextSample,
 };
+pub use watch::Watch;
 
 use serde::{Deserialize, Serialize};
 

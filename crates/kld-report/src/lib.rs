@@ -4,6 +4,7 @@
 
 mod compare;
 mod csv_table;
+mod curve;
 mod dist;
 mod explain;
 pub mod format;
@@ -19,6 +20,7 @@ mod text;
 mod text_fragments;
 mod text_sample;
 mod tokens;
+mod watch;
 
 use std::io::{self, Write};
 

@@ -18,6 +18,7 @@ mod run_folder;
 mod score;
 mod suggest;
 mod text;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ enum Verb {
     Explain(explain::ExplainArgs),
     Text(Box<text::TextArgs>),
     Suggest(Box<suggest::SuggestArgs>),
+    Watch(Box<watch::WatchArgs>),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
     Report(report::ReportCommand),
@@ -51,6 +53,7 @@ impl Verb {
             Verb::Explain(args) => explain::run(&args),
             Verb::Text(args) => text::run(&args),
             Verb::Suggest(args) => suggest::run(&args),
+            Verb::Watch(args) => watch::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Report(args) => report::run(&args),

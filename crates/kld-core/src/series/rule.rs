@@ -64,6 +64,12 @@ impl Rule {
         &self.text
     }
 
+    /// The names of the series in it.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.tree.names()
+    }
+
     /// The first name in the rule that is neither a series' name nor what it was called where it was read.
     #[must_use]
     pub fn unknown_name(&self, series: &[Series]) -> Option<&str> {
