@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kld-report", &["kld-core"]),
     ("kld-series", &["kld-core"]),
     ("kld-eval", &["kld-core", "kld-kernels", "kld-models"]),
+    ("kld-train", &["kld-core", "kld-kernels", "kld-models"]),
     (
         "kld",
         &[
@@ -26,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kld-report",
             "kld-series",
             "kld-text",
+            "kld-train",
         ],
     ),
     ("kld-testkit", &["kld-core", "kld-models"]),

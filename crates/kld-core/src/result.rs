@@ -13,6 +13,7 @@ mod text;
 mod text_expected;
 mod text_fragments;
 mod text_sample;
+mod train;
 mod watch;
 
 pub use compare::{
@@ -35,6 +36,7 @@ pub use text_sample::{
     Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
     TEXT_SAMPLE_SCHEMA, TextSample,
 };
+pub use train::{CurvePoint, Ended, Gauge, Training};
 pub use watch::Watch;
 
 use serde::{Deserialize, Serialize};

@@ -20,6 +20,7 @@ mod text;
 mod text_fragments;
 mod text_sample;
 mod tokens;
+mod train;
 mod watch;
 
 use std::io::{self, Write};

@@ -18,13 +18,14 @@ mod run_folder;
 mod score;
 mod suggest;
 mod text;
+mod train;
 mod watch;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Kullback–Leibler divergence for language models: measure it
+/// Kullback–Leibler divergence for language models: measure it, minimise it
 ///
 /// D(P‖Q) = Σ P·ln(P/Q) says how far a model's distributions Q have moved from where they should be, P. The reference P is
 /// always the first argument; everything is computed from logits, in nats, with no hidden ε.
@@ -39,6 +40,7 @@ enum Verb {
     Suggest(Box<suggest::SuggestArgs>),
     Watch(Box<watch::WatchArgs>),
     Record(record::RecordArgs),
+    Train(Box<train::TrainArgs>),
     Merge(merge::MergeArgs),
     Report(report::ReportCommand),
     Info(info::InfoArgs),
@@ -55,6 +57,7 @@ impl Verb {
             Verb::Suggest(args) => suggest::run(&args),
             Verb::Watch(args) => watch::run(&args),
             Verb::Record(args) => record::run(&args),
+            Verb::Train(args) => train::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Info(args) => info::run(&args),
