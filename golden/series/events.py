@@ -5,16 +5,11 @@
 
 writes `tensorboardx.tfevents` (simple values, with a text and a histogram among them), `tensors.tfevents` (scalars as tensors, as TensorFlow 2 has them) and
 `events.json` beside this file.
-
-    python golden/series/events.py FILE
-
-prints the scalars of an event file as JSON, by TensorBoard's EventAccumulator; `cargo xtask test` asks it about a file that `kld` wrote.
 """
 
 import json
 import math
 import pathlib
-import sys
 import tempfile
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -85,7 +80,4 @@ def generate():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(scalars(sys.argv[1])))
-    else:
-        generate()
+    generate()

@@ -16,7 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kld-report", &["kld-core"]),
     ("kld-series", &["kld-core"]),
     ("kld-eval", &["kld-core", "kld-kernels", "kld-models"]),
-    ("kld-train", &["kld-core", "kld-kernels", "kld-models"]),
+    (
+        "kld-train",
+        &["kld-core", "kld-kernels", "kld-models", "kld-series"],
+    ),
     (
         "kld",
         &[

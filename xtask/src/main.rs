@@ -93,6 +93,10 @@ fn test() -> Result<()> {
         .arg("golden/reports/reread.py")
         .arg(programs.join("kld"))
         .current_dir(root()))?;
+    run(Command::new(python::with(&["tensorboard", "numpy"])?)
+        .arg("golden/series/reread.py")
+        .arg(programs.join("kld"))
+        .current_dir(root()))?;
     run(
         cargo_command(&["doc", "--release", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings"),

@@ -2,8 +2,8 @@
 //!
 //! A file is a row of records: the length of the data (u64), a check of the length, the data, a check of the data; little-endian. A check is
 //! the CRC-32C of the bytes, turned right by 15 bits and increased by 0xa282ead8 (u32). The data of each is a message `Event` of
-//! TensorFlow's `event.proto`: 1 wall time (double), 2 step, 3 version, 5 summary; a summary has values (1), each with a tag (1) and either a simple
-//! value (2, float), as PyTorch and tensorboardX write it, or a tensor of one number (8), as TensorFlow 2 does.
+//! TensorFlow's `event.proto`: 1 wall time (double), 2 step, 3 version, 5 summary, 7 session; a summary has values (1), each with a tag (1) and either
+//! a simple value (2, float), as PyTorch and tensorboardX write it, or a tensor of one number (8), as TensorFlow 2 does; a session has a status (1).
 
 use std::{
     fs::{File, OpenOptions},
@@ -21,11 +21,17 @@ use crate::{
 
 /// The longest record that is believed; images and graphs are far smaller, and are skipped.
 const LONGEST: u64 = 1 << 28;
+/// Files begun in the same second.
+const MOST: u32 = 999;
 /// What the first event of every file says.
 const VERSION: &[u8] = b"brain.Event:2";
 
-/// Adds the scalars of a file, in the order in which they were written. A record that breaks off at the end is still being written.
-pub(crate) fn read_into(path: &Path, prefix: &str, gathered: &mut Gathered) -> Result<()> {
+/// The status of a session that begins.
+const START: u64 = 1;
+
+/// Adds the scalars of a file to those of the files before it in its folder. Where a session begins, what was told from its step on counts no
+/// more: the trainer went on from a checkpoint before. A record that breaks off at the end is still being written.
+pub(crate) fn read_into(path: &Path, gathered: &mut Gathered) -> Result<()> {
     let mut file = BufReader::new(File::open(path).map_err(Error::io(path))?);
     let mut at = 0_u64;
     loop {
@@ -45,11 +51,15 @@ pub(crate) fn read_into(path: &Path, prefix: &str, gathered: &mut Gathered) -> R
             return Err(Error::bad(path, problem));
         }
         let broken = |problem| Error::bad(path, format!("the event at byte {at}: {problem}"));
-        for (tag, point) in scalars(&data).map_err(broken)? {
-            gathered
-                .entry(format!("{prefix}{tag}"))
-                .or_default()
-                .push(point);
+        let event = Event::read(&data).map_err(broken)?;
+        if event.begins_session {
+            for points in gathered.values_mut() {
+                points.retain(|point| point.step < event.step);
+            }
+        }
+        for (tag, value) in event.scalars {
+            let point = Point::bare(event.step, value);
+            gathered.entry(tag).or_default().push(point);
         }
         at += data.len() as u64 + 16;
     }
@@ -109,27 +119,45 @@ fn is_first(event: &[u8]) -> bool {
     false
 }
 
-/// The scalars of an event.
-fn scalars(event: &[u8]) -> Result<Vec<(String, Point)>, &'static str> {
-    let (mut step, mut summary) = (0_i64, None);
-    let mut fields = Fields::of(event);
-    while let Some((number, field)) = fields.next_field()? {
-        match (number, field) {
-            (2, Field::Whole(value)) => step = value.cast_signed(),
-            (5, Field::Bytes(bytes)) => summary = Some(bytes),
-            _ => {}
+/// What is used of an event.
+struct Event {
+    step: f64,
+    begins_session: bool,
+    scalars: Vec<(String, f64)>,
+}
+
+impl Event {
+    fn read(data: &[u8]) -> Result<Self, &'static str> {
+        let (mut step, mut summary, mut session) = (0_i64, None, None);
+        let mut fields = Fields::of(data);
+        while let Some((number, field)) = fields.next_field()? {
+            match (number, field) {
+                (2, Field::Whole(value)) => step = value.cast_signed(),
+                (5, Field::Bytes(bytes)) => summary = Some(bytes),
+                (7, Field::Bytes(bytes)) => session = Some(bytes),
+                _ => {}
+            }
         }
-    }
-    let mut found = Vec::new();
-    let mut fields = Fields::of(summary.unwrap_or_default());
-    while let Some((number, field)) = fields.next_field()? {
-        if let (1, Field::Bytes(value)) = (number, field)
-            && let Some((tag, value)) = scalar(value)?
-        {
-            found.push((tag, Point::bare(step as f64, value)));
+        let mut scalars = Vec::new();
+        let mut fields = Fields::of(summary.unwrap_or_default());
+        while let Some((number, field)) = fields.next_field()? {
+            if let (1, Field::Bytes(value)) = (number, field) {
+                scalars.extend(scalar(value)?);
+            }
         }
+        let mut begins_session = false;
+        let mut fields = Fields::of(session.unwrap_or_default());
+        while let Some((number, field)) = fields.next_field()? {
+            if let (1, Field::Whole(status)) = (number, field) {
+                begins_session = status == START;
+            }
+        }
+        Ok(Self {
+            step: step as f64,
+            begins_session,
+            scalars,
+        })
     }
-    Ok(found)
 }
 
 /// The tag and number of a summary's value; `None` of images, texts and histograms.
@@ -176,22 +204,31 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// Begins a file in a folder, with the time (seconds since 1970) in its name, by which TensorBoard orders the files of a run.
+    /// Begins a file in a folder, with the time (seconds since 1970) in its name, by which TensorBoard orders the files of a run. What the
+    /// files before it told from the step `from` on counts no more: it will be told again.
     ///
     /// # Errors
     ///
-    /// If it cannot be written, or there is one of this time already.
-    pub fn create(folder: &Path, wall_time_s: f64) -> Result<Self> {
-        let path = folder.join(format!(
-            "events.out.tfevents.{:010}.kld",
-            wall_time_s as u64
-        ));
-        let file = OpenOptions::new().append(true).create_new(true).open(&path);
-        let mut events = Self {
-            file: file.map_err(Error::io(&path))?,
-            path,
+    /// If it cannot be written.
+    pub fn create(folder: &Path, wall_time_s: f64, from: u64) -> Result<Self> {
+        let mut number = 0;
+        let (path, file) = loop {
+            let name = format!("events.out.tfevents.{wall_time_s:010.0}.kld.{number:03}");
+            let path = folder.join(name);
+            let file = OpenOptions::new().append(true).create_new(true).open(&path);
+            match file {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && number < MOST => {
+                    number += 1
+                }
+                file => break (path.clone(), file.map_err(Error::io(&path))?),
+            }
         };
+        let mut events = Self { path, file };
         events.event(wall_time_s, &[(3, Field::Bytes(VERSION))])?;
+        let mut session = Vec::new();
+        put(&mut session, 1, Field::Whole(START));
+        let fields = [(2, Field::Whole(from)), (7, Field::Bytes(&session))];
+        events.event(wall_time_s, &fields)?;
         Ok(events)
     }
 

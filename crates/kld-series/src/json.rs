@@ -186,13 +186,11 @@ fn flatten(path: &str, value: &Value, numbers: &mut BTreeMap<String, Point>) {
     let Value::Object(fields) = value else {
         return;
     };
-    if let (Some(value), Some(error)) = (
-        fields.get("value").and_then(number),
-        fields.get("standard_error"),
-    ) {
+    if let (Some(value), Some(error)) = (fields.get("value"), fields.get("standard_error")) {
         let point = Point {
             step: 0.0,
-            value,
+            // What is no number stands in JSON as null.
+            value: number(value).unwrap_or(f64::NAN),
             standard_error: number(error),
         };
         numbers.insert(path.to_owned(), point);

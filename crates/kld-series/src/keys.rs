@@ -11,6 +11,8 @@ pub enum Role {
     Training,
     /// Held-out less training.
     Gap,
+    /// The divergence from the model that a fine-tuning began as.
+    Base,
     /// The learning rate.
     Rate,
     /// The norm of the gradient.
@@ -21,10 +23,11 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::HeldOut,
         Self::Training,
         Self::Gap,
+        Self::Base,
         Self::Rate,
         Self::GradientNorm,
         Self::TokensPerSecond,
@@ -37,6 +40,7 @@ impl Role {
             Self::HeldOut => "kl_heldout",
             Self::Training => "kl_train",
             Self::Gap => "gap",
+            Self::Base => "kl_base",
             Self::Rate => "learning_rate",
             Self::GradientNorm => "gradient_norm",
             Self::TokensPerSecond => "tokens_per_s",
@@ -70,6 +74,7 @@ impl Role {
                 "loss_test",
                 "epoch_val_loss",
                 "evaluation_loss",
+                "nll_heldout",
             ],
             Self::Training => &[
                 "evaluation_training",
@@ -83,8 +88,10 @@ impl Role {
                 "loss",
                 "train_train_loss",
                 "epoch_loss",
+                "nll_train",
             ],
             Self::Gap => &["evaluation_gap", "gap"],
+            Self::Base => &["kl_base", "base_kl"],
             Self::Rate => &[
                 "rate",
                 "learning_rate",

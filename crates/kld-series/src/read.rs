@@ -1,6 +1,7 @@
 //! Finding what tells the series, and putting names to them.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
@@ -81,11 +82,16 @@ pub fn read(path: &Path, keys: &Keys) -> Result<Told> {
             (Kind::HuggingFace, gathered, planned)
         }
         Found::Events(files) => {
-            let mut gathered = Gathered::new();
+            let mut folders: BTreeMap<&str, Gathered> = BTreeMap::new();
             for (prefix, file) in &files {
-                events::read_into(file, prefix, &mut gathered)?;
+                events::read_into(file, folders.entry(prefix).or_default())?;
             }
-            (Kind::TensorBoard, gathered, None)
+            let of_folder = |(prefix, gathered): (&str, Gathered)| {
+                let named = move |(tag, points)| (format!("{prefix}{tag}"), points);
+                gathered.into_iter().map(named).collect::<Gathered>()
+            };
+            let all = folders.into_iter().flat_map(of_folder).collect();
+            (Kind::TensorBoard, all, None)
         }
     };
     let all = gathered.into_iter();

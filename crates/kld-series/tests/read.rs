@@ -80,14 +80,13 @@ fn event_files_of_others_are_read_as_tensorboard_reads_them() {
 #[test]
 fn what_is_written_is_read_and_a_record_under_way_is_not_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut events = EventFile::create(folder.path(), 1.7e9).unwrap();
+    let mut events = EventFile::create(folder.path(), 1.7e9, 0).unwrap();
     events
         .scalars(10, 1.7e9 + 1.0, &[("eval/loss", 0.5), ("lr", 1e-3)])
         .unwrap();
     events
         .scalars(20, 1.7e9 + 2.0, &[("eval/loss", f64::INFINITY)])
         .unwrap();
-    assert!(EventFile::create(folder.path(), 1.7e9).is_err());
     let whole = told(folder.path());
     assert_eq!(
         pairs(key(&whole, "eval/loss")),
@@ -97,7 +96,7 @@ fn what_is_written_is_read_and_a_record_under_way_is_not_missed() {
         pairs(whole.role(Role::Rate).unwrap()),
         [(10.0, f64::from(1e-3_f32))]
     );
-    let path = folder.path().join("events.out.tfevents.1700000000.kld");
+    let path = folder.path().join("events.out.tfevents.1700000000.kld.000");
     let bytes = fs::read(&path).unwrap();
     // Whatever is missing at the end, what was written before is there.
     for length in 0..bytes.len() {
@@ -106,6 +105,29 @@ fn what_is_written_is_read_and_a_record_under_way_is_not_missed() {
             assert!(cut.series.iter().all(|s| s.points.len() <= 1), "{length}");
         }
     }
+}
+
+#[test]
+fn what_is_told_again_after_a_checkpoint_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("other");
+    fs::create_dir(&below).unwrap();
+    let tell = |folder: &Path, from: u64, steps: &[u64], value: f64| {
+        let mut events = EventFile::create(folder, 1.7e9, from).unwrap();
+        for step in steps {
+            events.scalars(*step, 1.7e9, &[("loss", value)]).unwrap();
+        }
+    };
+    tell(&below, 0, &[1, 2, 3, 4], 0.5);
+    tell(folder.path(), 0, &[1, 2, 3, 4], 1.0);
+    // Killed, and gone on from the checkpoint of step 2; the second time in the same second.
+    tell(folder.path(), 3, &[3], 2.0);
+    let told = told(folder.path());
+    assert_eq!(
+        pairs(key(&told, "loss")),
+        [(1.0, 1.0), (2.0, 1.0), (3.0, 2.0)]
+    );
+    assert_eq!(key(&told, "other/loss").points.len(), 4);
 }
 
 #[test]

@@ -83,6 +83,9 @@ impl Terminal {
             );
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
+        if bar.is_finished() {
+            bar.reset();
+        }
         bar.set_length(progress.total as u64);
         bar.set_prefix(progress.stage);
         bar.set_message(progress.estimate.clone());

@@ -234,9 +234,12 @@ impl Convergence {
             let gain = falls(trend, self.horizon, DIRECTION);
             gain.high.is_some_and(|high| high < 0.0) && -gain.value > self.tolerated
         };
-        if has_jumped(stretch, self.tolerated) {
+        let jumped = has_jumped(stretch, self.tolerated);
+        // What rises steadily, with little noise, is above all before at every evaluation.
+        let before = || Trend::of(&stretch[..stretch.len() - JUMPED]);
+        if jumped && !before().is_some_and(|before| rises(&before)) {
             Some(Rise::Jump)
-        } else if rises(trend) {
+        } else if jumped || rises(trend) {
             Some(Rise::Trend)
         } else {
             let recent = Trend::of(recent);
