@@ -1,9 +1,55 @@
 //! What can go wrong between bodies of text and numbers.
 
+use std::path::PathBuf;
+
 /// An error of this crate; names the thing, what was expected and what came.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A file could not be read.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No text where text was named.
+    #[error("no text in {source_names}")]
+    NoText {
+        /// What was named.
+        source_names: String,
+    },
+    /// A file whose ending says nothing.
+    #[error("{path}: expected .txt, .md or .jsonl", path = path.display())]
+    UnknownTextKind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Text in another encoding, or no text.
+    #[error("{name}: not UTF-8 at byte {offset}")]
+    NotUtf8 {
+        /// The document.
+        name: String,
+        /// The first byte of the document that is wrong.
+        offset: u64,
+    },
+    /// A file that holds a zero byte, as no text does.
+    #[error("{name}: a zero byte at {offset}: expected text, this is binary or UTF-16")]
+    Binary {
+        /// The document.
+        name: String,
+        /// Where the byte is.
+        offset: u64,
+    },
+    /// A record that is none, or has no text where it should.
+    #[error("{name}: {problem}")]
+    BadRecord {
+        /// File and line.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Features without a row, or rows without a value.
     #[error("there are no features: expected at least one row with at least one value")]
     NoFeatures,

@@ -9,6 +9,7 @@ mod models;
 mod output;
 mod progress;
 mod score;
+mod text;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(compare::CompareArgs),
     Score(score::ScoreArgs),
+    Text(text::TextArgs),
     Info(info::InfoArgs),
 }
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
         Verb::Compare(args) => compare::run(&args),
         Verb::Score(args) => score::run(&args),
+        Verb::Text(args) => text::run(&args),
         Verb::Info(args) => info::run(&args),
     };
     match outcome {

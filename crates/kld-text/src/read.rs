@@ -1,0 +1,196 @@
+//! Files, folders and standard input as a stream of documents, in memory that does not grow with them.
+//!
+//! A `.txt` or `.md` file (or standard input) is one document; in a `.jsonl` file every record is one. Folders are read in the
+//! order of their paths, so the same folder gives the same documents everywhere.
+//!
+//! Two ways to read: [`Pieces`] hands on every document in pieces of a few kilobytes, so that a file of one line may be larger than
+//! memory; [`documents`] hands on whole ones.
+
+mod cut;
+mod files;
+mod piece;
+mod plain;
+mod records;
+
+use std::path::PathBuf;
+
+pub use piece::{Origin, Piece};
+
+use crate::{Error, Result};
+
+/// How files are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The field of a record that holds its text; a record without it may hold `messages`.
+    pub field: String,
+    /// A field of records whose value is kept beside the text, such as a date.
+    pub by: Option<String>,
+    /// What is not UTF-8 is replaced by U+FFFD and counted, where it is otherwise an error.
+    pub lossy: bool,
+    /// About how many bytes of a plain text make a piece.
+    pub piece_bytes: usize,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            field: "text".to_owned(),
+            by: None,
+            lossy: false,
+            piece_bytes: PIECE_BYTES,
+        }
+    }
+}
+
+/// The usual size of a piece of plain text: some 1,500 English words.
+pub const PIECE_BYTES: usize = 8 << 10;
+
+/// A text that belongs together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// The file, or the file and the line of the record: `notes.jsonl:17`.
+    pub name: String,
+    /// What it says.
+    pub text: String,
+    /// The value of the field asked for by [`ReadOptions::by`].
+    pub by: Option<String>,
+    /// How often something that was not UTF-8 was replaced.
+    pub replaced: u64,
+}
+
+/// The pieces of all documents of some sources, in order.
+#[derive(Debug)]
+pub struct Pieces {
+    options: ReadOptions,
+    /// Files still to be read, the next one last.
+    waiting: Vec<files::Source>,
+    open: Option<files::Reader>,
+    /// Documents begun.
+    documents: u64,
+}
+
+impl Pieces {
+    /// The pieces of files, folders and `-` (standard input), in that order.
+    ///
+    /// # Errors
+    ///
+    /// If a folder cannot be listed or holds no text.
+    pub fn of(sources: &[PathBuf], options: &ReadOptions) -> Result<Self> {
+        let mut waiting = files::sources(sources)?;
+        waiting.reverse();
+        Ok(Self {
+            options: options.clone(),
+            waiting,
+            open: None,
+            documents: 0,
+        })
+    }
+
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
+        loop {
+            if let Some(reader) = &mut self.open {
+                if let Some((origin, content)) = reader.next()? {
+                    self.documents += u64::from(origin.offset == 0);
+                    return Ok(Some(Piece {
+                        document: self.documents - 1,
+                        origin,
+                        content,
+                    }));
+                }
+                self.open = None;
+            }
+            match self.waiting.pop() {
+                Some(source) => self.open = Some(source.open(&self.options)?),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Result<Piece>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let piece = self.next_piece().transpose();
+        if matches!(piece, Some(Err(_))) {
+            // After a failure there is no telling where reading would go on.
+            (self.open, self.waiting) = (None, Vec::new());
+        }
+        piece
+    }
+}
+
+/// The documents of files, folders and `-`, each of them whole, in order.
+///
+/// # Errors
+///
+/// If a folder cannot be listed or holds no text; every document may be an error of its own, and is then the last.
+pub fn documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Documents> {
+    let pieces = Pieces::of(sources, options)?;
+    Ok(Documents {
+        pieces,
+        options: options.clone(),
+    })
+}
+
+/// Whole documents, in order: see [`documents`].
+#[derive(Debug)]
+pub struct Documents {
+    pieces: Pieces,
+    options: ReadOptions,
+}
+
+impl Documents {
+    fn next_document(&mut self) -> Result<Option<Document>> {
+        let mut document: Option<Document> = None;
+        for piece in &mut self.pieces {
+            let piece = piece?;
+            let last = piece.origin.last;
+            let part = piece.read(&self.options)?;
+            let whole = document.get_or_insert_default();
+            whole.name = part.name;
+            whole.text += &part.text;
+            whole.by = part.by;
+            whole.replaced += part.replaced;
+            if last {
+                break;
+            }
+        }
+        Ok(document)
+    }
+}
+
+impl Iterator for Documents {
+    type Item = Result<Document>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_document().transpose()
+    }
+}
+
+/// All documents of files, folders and `-`, in memory.
+///
+/// # Errors
+///
+/// As [`documents`], and if there is no text at all.
+pub fn read_documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Vec<Document>> {
+    let all = documents(sources, options)?.collect::<Result<Vec<_>>>()?;
+    if all.iter().all(|document| document.text.trim().is_empty()) {
+        return Err(no_text(sources));
+    }
+    Ok(all)
+}
+
+/// The error of sources without text.
+pub(crate) fn no_text(sources: &[PathBuf]) -> Error {
+    let names: Vec<String> = sources
+        .iter()
+        .map(|source| source.display().to_string())
+        .collect();
+    Error::NoText {
+        source_names: names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests;

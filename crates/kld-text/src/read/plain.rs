@@ -1,0 +1,95 @@
+//! Plain text, piece by piece.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    cut::cut,
+    piece::{Content, Origin},
+};
+use crate::{Error, Result};
+
+/// A file of plain text that is being read.
+pub(super) struct Plain {
+    path: PathBuf,
+    name: Arc<str>,
+    read: Box<dyn Read + Send>,
+    piece_bytes: usize,
+    /// Read and not yet handed on, from `begin` on.
+    buffer: Vec<u8>,
+    begin: usize,
+    offset: u64,
+    at_end: bool,
+    done: bool,
+}
+
+/// Pieces that are read at once.
+const AHEAD: usize = 32;
+
+impl Plain {
+    pub(super) fn new(path: &Path, read: Box<dyn Read + Send>, piece_bytes: usize) -> Self {
+        Self {
+            path: path.to_owned(),
+            name: path.display().to_string().into(),
+            read,
+            piece_bytes: piece_bytes.max(16),
+            buffer: Vec::new(),
+            begin: 0,
+            offset: 0,
+            at_end: false,
+            done: false,
+        }
+    }
+
+    /// The next piece; an empty file has one that is empty.
+    pub(super) fn next(&mut self) -> Result<Option<(Origin, Content)>> {
+        if self.done {
+            return Ok(None);
+        }
+        // One byte more than a piece tells whether it is the last.
+        if self.buffer.len() - self.begin <= self.piece_bytes && !self.at_end {
+            self.fill()?;
+        }
+        let rest = &self.buffer[self.begin..];
+        let size = if rest.len() <= self.piece_bytes {
+            rest.len()
+        } else {
+            cut(rest, self.piece_bytes)
+        };
+        self.done = size == rest.len();
+        let piece = rest[..size].to_vec();
+        let origin = Origin::new(&self.name, None, self.offset, self.done);
+        self.begin += size;
+        self.offset += size as u64;
+        Ok(Some((origin, Content::Text(piece))))
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        self.buffer.drain(..self.begin);
+        self.begin = 0;
+        let wanted = (AHEAD * self.piece_bytes - self.buffer.len()) as u64;
+        let read = self
+            .read
+            .by_ref()
+            .take(wanted)
+            .read_to_end(&mut self.buffer);
+        let read = read.map_err(|source| Error::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.at_end = (read as u64) < wanted;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Plain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plain")
+            .field("path", &self.path)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
+}

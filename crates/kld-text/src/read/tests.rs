@@ -1,0 +1,119 @@
+use std::{fs, path::Path};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Document>> {
+    read_documents(&[path.to_owned()], options)
+}
+
+#[test]
+fn folders_are_read_in_the_order_of_their_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b.txt", "a/z.md", ".hidden.txt", "picture.png"] {
+        write(folder.path(), name, "x");
+    }
+    write(
+        folder.path(),
+        "a/c.jsonl",
+        "{\"text\":\"one\"}\n\n{\"messages\":[{\"role\":\"user\",\"content\":\"two\"}]}\n",
+    );
+    let documents = read(folder.path(), &ReadOptions::default()).unwrap();
+    let shown: Vec<String> = documents
+        .iter()
+        .map(|d| {
+            format!(
+                "{} {}",
+                d.name.trim_start_matches(&*folder.path().to_string_lossy()),
+                d.text
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "/a/c.jsonl:1 one",
+            "/a/c.jsonl:3 two",
+            "/a/z.md x",
+            "/b.txt x"
+        ]
+    );
+}
+
+#[test]
+fn broken_text_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str, text: &[u8], options: &ReadOptions| {
+        let refused = read(&write(folder.path(), name, text), options)
+            .unwrap_err()
+            .to_string();
+        refused.replace(&*folder.path().to_string_lossy(), "")
+    };
+    let usual = ReadOptions::default();
+    let dated = ReadOptions {
+        by: Some("date".to_owned()),
+        ..usual.clone()
+    };
+    let mut late = vec![b'a'; 20_000];
+    late.push(0xff);
+    assert_eq!(
+        of("a.jsonl", b"{\"text\":\"x\"}\n{\"body\":1}", &usual),
+        r#"/a.jsonl:2: has neither "text" nor "messages"; its other fields are "body" (choose one with --field)"#
+    );
+    assert_eq!(
+        of("b.jsonl", b"{\"text\":7}", &usual),
+        r#"/b.jsonl:1: field "text" is a number, expected text"#
+    );
+    assert_eq!(
+        of("b.jsonl", b"{\"text\":\"x\",\"day\":1}", &dated),
+        r#"/b.jsonl:1: has no field "date"; its other fields are "day" (choose one with --field)"#
+    );
+    assert_eq!(
+        of("c.txt", &late, &usual),
+        "/c.txt: not UTF-8 at byte 20000"
+    );
+    assert_eq!(
+        of("c.txt", b"ab\0", &usual),
+        "/c.txt: a zero byte at 2: expected text, this is binary or UTF-16"
+    );
+    assert_eq!(
+        of("d.pdf", b"x", &usual),
+        "/d.pdf: expected .txt, .md or .jsonl"
+    );
+    assert_eq!(of("e.txt", b" \n", &usual), "no text in /e.txt");
+}
+
+#[test]
+fn what_is_not_utf8_is_replaced_and_counted_where_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), "a.txt", b"\xef\xbb\xbfgr\xfc\xdfe");
+    let lossy = ReadOptions {
+        lossy: true,
+        ..ReadOptions::default()
+    };
+    let documents = read(&path, &lossy).unwrap();
+    assert_eq!(
+        (documents[0].text.as_str(), documents[0].replaced),
+        ("gr\u{fffd}\u{fffd}e", 2)
+    );
+}
+
+proptest! {
+    #[test]
+    fn pieces_make_the_whole(text in "([a-z ]{0,9}|\n|。|世界|\u{3000}){0,40}", piece_bytes in 16_usize..60) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "a.txt", &text);
+        let options = ReadOptions { piece_bytes, ..ReadOptions::default() };
+        let documents = documents(&[path], &options).unwrap().collect::<Result<Vec<_>>>().unwrap();
+        prop_assert_eq!(documents.len(), 1);
+        prop_assert_eq!(&documents[0].text, &text);
+    }
+}

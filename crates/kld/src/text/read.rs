@@ -1,0 +1,81 @@
+//! Arguments about reading bodies of text and cutting them into units, for all tasks of `kld text`.
+
+use clap::{Args, ValueEnum};
+use kld_text::{
+    read::ReadOptions,
+    segment::{Fold, Segmenter, Unit},
+};
+
+/// How bodies of text are read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reading")]
+pub(crate) struct ReadArgs {
+    /// Field of a record that holds its text; records without it may hold chat `messages`
+    #[arg(long, default_value = "text", value_name = "NAME")]
+    pub(crate) field: String,
+
+    /// Go on where a text is not UTF-8: what is not is replaced by U+FFFD, and counted
+    #[arg(long)]
+    pub(crate) lossy: bool,
+}
+
+impl ReadArgs {
+    pub(crate) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            field: self.field.clone(),
+            lossy: self.lossy,
+            ..ReadOptions::default()
+        }
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Counting")]
+pub(crate) struct UnitArgs {
+    /// What is counted: words (by Unicode's rules, with dictionaries for Chinese, Japanese and Thai) or characters
+    #[arg(long, value_enum, default_value_t = UnitName::Words)]
+    pub(crate) unit: UnitName,
+
+    /// Differences that are passed over: case (The = the), numbers (every number is #), none
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "case",
+        value_name = "LIST"
+    )]
+    pub(crate) fold: Vec<FoldName>,
+}
+
+/// Names of units on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnitName {
+    Words,
+    Chars,
+}
+
+/// Names of what is folded on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FoldName {
+    Case,
+    Numbers,
+    None,
+}
+
+impl UnitArgs {
+    pub(crate) fn segmenter(&self) -> Segmenter {
+        let unit = match self.unit {
+            UnitName::Words => Unit::Words,
+            UnitName::Chars => Unit::Chars,
+        };
+        let has = |name| self.fold.contains(&name);
+        Segmenter::new(
+            unit,
+            Fold {
+                case: has(FoldName::Case),
+                numbers: has(FoldName::Numbers),
+            },
+        )
+    }
+}
