@@ -149,16 +149,20 @@ impl Estimate {
     /// of the one by fragment and the one by window, and the interval the wider one.
     #[must_use]
     pub fn over_windows(windows: &[Window]) -> Self {
-        let by_window = Self::clustered(&windows.iter().map(|w| w.cluster).collect::<Vec<_>>());
-        if ClusterUnit::of(windows) == ClusterUnit::Window {
-            return by_window;
-        }
-        let fragments = by_fragment(windows);
-        let by_fragment = Self::clustered(&fragments);
-        if effective(&fragments) >= FEW_FRAGMENTS {
-            return by_fragment;
-        }
-        by_fragment.widened_to(&by_window)
+        let estimates = clusterings(windows)
+            .into_iter()
+            .map(|c| Self::clustered(&c));
+        estimates
+            .reduce(|a, b| a.widened_to(&b))
+            .unwrap_or(Self::bare(f64::NAN))
+    }
+
+    /// Two-sided p-value of "the mean over these windows is 0", by Student's t as in [`over_windows`](Self::over_windows): it is
+    /// below 5 % exactly where that interval leaves 0 out. `None` where one cluster alone cannot tell, or the mean is not finite.
+    #[must_use]
+    pub fn p_value_of_zero(windows: &[Window]) -> Option<f64> {
+        let values = clusterings(windows).into_iter().map(|c| p_of_zero(&c));
+        values.flatten().reduce(f64::max)
     }
 
     /// The same with the interval's ends kept where the quantity can be, e.g. a divergence at 0 or above.
@@ -198,6 +202,33 @@ impl Estimate {
             high,
         }
     }
+}
+
+/// The clusters that an error over these windows must answer to: one set, or two where there are few effective fragments.
+fn clusterings(windows: &[Window]) -> Vec<Vec<Cluster>> {
+    let by_window = || windows.iter().map(|w| w.cluster).collect();
+    if ClusterUnit::of(windows) == ClusterUnit::Window {
+        return vec![by_window()];
+    }
+    let fragments = by_fragment(windows);
+    if effective(&fragments) >= FEW_FRAGMENTS {
+        vec![fragments]
+    } else {
+        vec![fragments, by_window()]
+    }
+}
+
+/// Two-sided p-value of a mean of 0 by Student's t: p = 2·F(−|m|/se) at G − 1 degrees of freedom.
+fn p_of_zero(clusters: &[Cluster]) -> Option<f64> {
+    let mean = Estimate::clustered(clusters);
+    let error = mean.standard_error?;
+    // Without spread there is certainty: equal in every cluster, or different by the same in every cluster.
+    if mean.value == 0.0 || error == 0.0 {
+        return Some(f64::from(u8::from(mean.value == 0.0)));
+    }
+    let groups = clusters.iter().filter(|c| c.weight > 0.0).count() as f64;
+    let t = StudentsT::new(0.0, 1.0, groups - 1.0).ok()?;
+    Some(2.0 * t.cdf(-(mean.value / error).abs()))
 }
 
 /// The windows of each fragment as one cluster.

@@ -5,13 +5,15 @@
 
 mod compare;
 mod info;
+mod recording;
 mod score;
 
 pub use compare::{
-    Candidate, Comparison, DeltaP, Divergence, FragmentComparison, Perplexities, Position, Slice,
-    WorstToken,
+    Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
+    Position, Slice, WorstToken,
 };
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
+pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
 
 use serde::{Deserialize, Serialize};

@@ -16,6 +16,18 @@ pub struct Place {
     pub row: u32,
 }
 
+/// A scored position, or its place where the logits were no distribution (NaN or +∞ among them).
+pub type RowOutcome = Result<TokenRow, Place>;
+
+/// What one window gave: the unit of work, of storage and of merging.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowRows {
+    /// The window's number over the whole run.
+    pub window: u32,
+    /// For every candidate, in the order given, its scored positions in the order of the window.
+    pub candidates: Vec<Vec<RowOutcome>>,
+}
+
 /// One scored position: the pair of rows there, and the token that came.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenRow {

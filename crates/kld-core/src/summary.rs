@@ -11,7 +11,7 @@ use std::{
 use crate::{
     estimate::{self, Cluster, ClusterUnit, Estimate},
     quantile::Quantiles,
-    row::{Place, TokenRow},
+    row::{Place, RowOutcome, TokenRow},
 };
 
 /// The quantities that are summed over positions.
@@ -179,6 +179,14 @@ impl Summary {
         self.keep_worst([*row]);
     }
 
+    /// Adds one position, whatever came of it.
+    pub fn push_outcome(&mut self, outcome: &RowOutcome) {
+        match outcome {
+            Ok(row) => self.push(row),
+            Err(place) => self.push_not_finite(*place),
+        }
+    }
+
     /// Counts a position whose logits were no distribution (NaN or +∞ among them).
     pub fn push_not_finite(&mut self, place: Place) {
         self.window_mut(place).not_finite += 1;
@@ -203,6 +211,12 @@ impl Summary {
     /// The windows in order, with their sums.
     pub fn windows(&self) -> impl Iterator<Item = (u32, &WindowSums)> {
         self.windows.iter().map(|(index, window)| (*index, window))
+    }
+
+    /// The sums of one window, where it was scored.
+    #[must_use]
+    pub fn window(&self, index: u32) -> Option<&WindowSums> {
+        self.windows.get(&index)
     }
 
     /// The rows with the largest KL, largest first; equals in the order of the text.

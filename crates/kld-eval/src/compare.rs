@@ -2,25 +2,29 @@
 //!
 //! Windows are dealt to threads. A thread runs the reference and each candidate over its window, then goes through the
 //! scored rows in slices of [`HEAD_SLICE`]: the reference's rows, a candidate's rows, the kernel over each pair while both
-//! are in cache. Nothing is written to disk, and the results enter the summaries in window order.
+//! are in cache. Rows go to a [`Sink`] in the order of the plan, and [`conclude`] makes the result of plan and rows.
 
 use std::time::Instant;
 
 use kld_core::{
-    ModelCard, Observer, Place, Summary, TokenRow,
+    Observer, Place, Plan, RowOutcome, Summary, TokenRow, WindowRows,
     observer::Progress,
-    result::{Candidate, Comparison, METRICS_VERSION, Position, RunRecord, WorstToken},
+    result::{Comparison, METRICS_VERSION, ProtocolRecord, RunRecord},
     row::TOP_K,
+    sequential::StopRule,
     summary::Quantity,
 };
 use kld_kernels::{Kernel, PairOptions};
-use kld_models::{LogitSource, Tokenizer};
+use kld_models::LogitSource;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use crate::{
-    Result,
-    deal::deal,
+    Error, Result,
+    conclude::conclude,
+    deal::{InMemory, Store, deal},
     pace::Pace,
-    prepare::{Prepared, Tokenized, compared_columns},
+    prepare::{Prepared, Tokenized, check_recorded, compared_columns},
+    run::{Run, Worker},
     text::Fragment,
     warning,
     window::{Cut, Window},
@@ -54,48 +58,247 @@ pub fn compare(
     work: Work,
     observer: &dyn Observer,
 ) -> Result<Comparison> {
-    let started = Instant::now();
-    let tokens = Tokenized::new(fragments, reference, cut)?;
-    for candidate in candidates {
-        tokens.check_pair(reference, *candidate, cut)?;
+    let job = Job::new(reference, candidates, fragments, cut)?;
+    let mut summaries = Summaries::new(&job.plan);
+    let run = job.measure(work, observer, &mut summaries)?;
+    Ok(conclude(&job.plan, &summaries.0, run))
+}
+
+/// A comparison that is ready to be measured: models, windows and plan.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// What is compared with what.
+    pub plan: Plan,
+    reference: &'a dyn LogitSource,
+    candidates: &'a [&'a dyn LogitSource],
+    windows: Vec<Window>,
+}
+
+/// Takes the rows of windows, in the order in which the plan visits them.
+pub trait Sink {
+    /// Takes the rows of the next window.
+    fn take(&mut self, rows: WindowRows);
+
+    /// The summaries of the rows taken so far, one per candidate.
+    fn summaries(&self) -> &[Summary];
+
+    /// The estimate so far, for people; see [`Progress::estimate`].
+    fn estimate(&self) -> String;
+}
+
+impl<'a> Job<'a> {
+    /// Makes sure that the models can be compared on this text, and plans it.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot (see [`Tokenized::check_pair`]), a recording among them is of another token stream, or there is nothing to score.
+    pub fn new(
+        reference: &'a dyn LogitSource,
+        candidates: &'a [&'a dyn LogitSource],
+        fragments: &[Fragment],
+        cut: &Cut,
+    ) -> Result<Self> {
+        let tokens = Tokenized::new(fragments, reference, cut)?;
+        for candidate in candidates {
+            tokens.check_pair(reference, *candidate, cut.context)?;
+        }
+        let prepared = Prepared::new(&tokens, reference, cut)?;
+        let protocol = prepared.windows.record(cut);
+        Self::of(reference, candidates, prepared, protocol)
     }
-    let prepared = Prepared::new(tokens, reference, cut)?;
-    let windows = &prepared.windows.windows;
-    let mut pace = Pace::default();
-    let mut summaries = vec![Summary::default(); candidates.len()];
-    let score =
-        |index: usize| score_window(index, &windows[index], reference, candidates, work.kernel);
-    let done = deal(windows.len(), work.threads, score, |index, rows| {
-        for (summary, rows) in summaries.iter_mut().zip(&rows) {
-            enter(summary, rows);
+
+    /// The same on the text of a recording among the models, the reference's if it is one; at most `max_windows`, chosen at random
+    /// where there is a seed.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); and if no model is a recording.
+    pub fn replay(
+        reference: &'a dyn LogitSource,
+        candidates: &'a [&'a dyn LogitSource],
+        max_windows: Option<usize>,
+        seed: Option<u64>,
+    ) -> Result<Self> {
+        let mut sources = std::iter::once(&reference).chain(candidates);
+        let script = sources.find_map(|source| source.script());
+        let script = script.ok_or(Error::NothingRecorded)?;
+        let tokens = Tokenized::of_script(script, reference)?;
+        for candidate in candidates {
+            tokens.check_pair(reference, *candidate, script.protocol.context)?;
         }
-        if pace.is_due() || index + 1 == windows.len() {
-            observer.progress(&progress(index + 1, windows.len(), &summaries));
+        let prepared = Prepared::replay(script, max_windows, seed);
+        let mut protocol = prepared.windows.record_as(&script.protocol);
+        protocol.seed = seed.or(protocol.seed);
+        Self::of(reference, candidates, prepared, protocol)
+    }
+
+    fn of(
+        reference: &'a dyn LogitSource,
+        candidates: &'a [&'a dyn LogitSource],
+        prepared: Prepared,
+        protocol: ProtocolRecord,
+    ) -> Result<Self> {
+        let sources = || std::iter::once(&reference).chain(candidates);
+        for source in sources() {
+            check_recorded(*source, &prepared.windows.windows)?;
         }
-        !observer.interrupted()
-    })?;
-    let of = |(candidate, summary): (&&dyn LogitSource, &Summary)| {
-        let worst = summary
-            .worst()
-            .iter()
-            .map(|row| tell(row, &prepared, reference.tokenizer()))
-            .collect();
-        let mut result = Candidate::from_summary(
-            candidate.card().clone(),
-            summary,
-            &prepared.fragment_names,
-            worst,
-        );
-        result.warnings = warnings(&result, reference.card(), &prepared);
-        result
-    };
-    Ok(Comparison {
-        schema: Comparison::SCHEMA.to_owned(),
-        reference: reference.card().clone(),
-        protocol: prepared.windows.record(cut),
-        candidates: candidates.iter().zip(&summaries).map(of).collect(),
-        run: run_record(work, started, done, windows.len()),
-    })
+        let unfinished = sources().filter_map(|source| warning::unfinished(*source));
+        let plan = Plan {
+            reference: reference.card().clone(),
+            candidates: candidates.iter().map(|c| c.card().clone()).collect(),
+            protocol,
+            transcript: prepared.transcript(reference.tokenizer()),
+            order: (0..prepared.windows.windows.len() as u32).collect(),
+            noise_floor: false,
+            stop: None,
+            warnings: prepared.warnings().into_iter().chain(unfinished).collect(),
+        };
+        Ok(Self {
+            plan,
+            reference,
+            candidates,
+            windows: prepared.windows.windows,
+        })
+    }
+
+    /// The last candidate is P itself, computed in another equally valid way: a noise floor for the others.
+    #[must_use]
+    pub fn with_noise_floor(mut self) -> Self {
+        self.plan.noise_floor = true;
+        self
+    }
+
+    /// Visits the windows in a random order, and only until the rule is met.
+    #[must_use]
+    pub fn until(mut self, rule: StopRule) -> Self {
+        let order = &mut self.plan.order;
+        order.shuffle(&mut StdRng::seed_from_u64(rule.seed));
+        self.plan.stop = Some(rule);
+        self
+    }
+
+    /// Measures the windows in the plan's order and hands their rows on in that order, until the plan says that it is enough. Ends
+    /// early where `observer` asks for it; the record then says so.
+    ///
+    /// # Errors
+    ///
+    /// If a model fails; the rows of the windows before it were handed on.
+    pub fn measure(
+        &self,
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
+        let order = &self.plan.order;
+        self.measure_with(&InMemory::new(order.len()), order, work, observer, sink)
+    }
+
+    /// The same in a run folder, perhaps beside other processes: windows that are there are read, each new one is written before
+    /// it is handed on, and the sink gets them all.
+    ///
+    /// # Errors
+    ///
+    /// If a model fails, or the folder cannot be read or written.
+    pub fn measure_in(
+        &self,
+        run: &Run,
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
+        let worker = Worker::join(run, observer)?;
+        self.measure_with(&worker, worker.order(), work, observer, sink)
+    }
+
+    /// `order` holds the windows by the number under which the store knows them.
+    fn measure_with(
+        &self,
+        store: &dyn Store<WindowRows, Error>,
+        order: &[u32],
+        work: Work,
+        observer: &dyn Observer,
+        sink: &mut dyn Sink,
+    ) -> Result<RunRecord> {
+        let started = Instant::now();
+        let mut pace = Pace::default();
+        let total = order.len();
+        let rows = |visit: usize| self.window_rows(order[visit], work.kernel);
+        let (mut done, mut enough) = (0, false);
+        deal(total, work.threads, store, rows, |visit, rows| {
+            // Other threads had begun windows beyond the one that was enough.
+            if enough {
+                return false;
+            }
+            sink.take(rows);
+            done = visit + 1;
+            enough = self.plan.is_enough(sink.summaries());
+            if enough || pace.is_due() || visit + 1 == total {
+                observer.progress(&Progress {
+                    stage: "windows",
+                    done: visit + 1,
+                    total,
+                    estimate: sink.estimate(),
+                });
+            }
+            !enough && !observer.interrupted()
+        })?;
+        let mut run = run_record(work, started, done, self.plan.order.len());
+        run.complete |= enough;
+        Ok(run)
+    }
+
+    /// All scored rows of one window.
+    fn window_rows(&self, index: u32, kernel: Kernel) -> Result<WindowRows> {
+        let window = &self.windows[index as usize];
+        let candidates = score_window(index, window, self.reference, self.candidates, kernel)?;
+        Ok(WindowRows {
+            window: index,
+            candidates,
+        })
+    }
+}
+
+/// A summary per candidate, and nothing else kept.
+#[derive(Clone, Debug)]
+pub struct Summaries(pub Vec<Summary>);
+
+impl Summaries {
+    /// Empty ones for the candidates of a plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self(vec![Summary::default(); plan.candidates.len()])
+    }
+
+    /// Adds the rows of a window.
+    pub fn add(&mut self, rows: &WindowRows) {
+        for (summary, rows) in self.0.iter_mut().zip(&rows.candidates) {
+            for row in rows {
+                summary.push_outcome(row);
+            }
+        }
+    }
+}
+
+impl Sink for Summaries {
+    fn take(&mut self, rows: WindowRows) {
+        self.add(&rows);
+    }
+
+    fn summaries(&self) -> &[Summary] {
+        &self.0
+    }
+
+    fn estimate(&self) -> String {
+        let estimate = |summary: &Summary| {
+            let mean = summary.mean(|w| Some(&w.all), |s| s[Quantity::Kl]);
+            match mean.standard_error {
+                Some(error) => format!("{:.5} ± {error:.5}", mean.value),
+                None => format!("{:.5}", mean.value),
+            }
+        };
+        let estimates: Vec<String> = self.0.iter().map(estimate).collect();
+        format!("KL {} nats", estimates.join(" | "))
+    }
 }
 
 /// How the run went, for the result.
@@ -116,12 +319,9 @@ pub(crate) fn run_record(
     }
 }
 
-/// One scored position; `Err` where the logits are no distribution.
-type RowOutcome = Result<TokenRow, Place>;
-
 /// All scored rows of one window, per candidate.
 fn score_window(
-    index: usize,
+    index: u32,
     window: &Window,
     reference: &dyn LogitSource,
     candidates: &[&dyn LogitSource],
@@ -149,7 +349,7 @@ fn score_window(
             for (row, (p, q)) in slice.clone().zip(pairs) {
                 let place = Place {
                     fragment: window.fragment,
-                    window: index as u32,
+                    window: index,
                     row: row as u32,
                 };
                 outcomes.push(
@@ -195,89 +395,4 @@ pub(crate) fn padding_mass(padding: &[f32], kept_log_sum_exp: f64, kernel: Kerne
     kernel.log_sum_exp(padding).map_or(0.0, |padding| {
         1.0 / (1.0 + (kept_log_sum_exp - padding).exp())
     })
-}
-
-fn enter(summary: &mut Summary, rows: &[RowOutcome]) {
-    for row in rows {
-        match row {
-            Ok(row) => summary.push(row),
-            Err(place) => summary.push_not_finite(*place),
-        }
-    }
-}
-
-fn progress(done: usize, total: usize, summaries: &[Summary]) -> Progress {
-    let estimate = |summary: &Summary| {
-        let mean = summary.mean(|w| Some(&w.all), |s| s[Quantity::Kl]);
-        match mean.standard_error {
-            Some(error) => format!("{:.5} ± {error:.5}", mean.value),
-            None => format!("{:.5}", mean.value),
-        }
-    };
-    let estimates: Vec<String> = summaries.iter().map(estimate).collect();
-    Progress {
-        stage: "windows",
-        done,
-        total,
-        estimate: format!("KL {} nats", estimates.join(" | ")),
-    }
-}
-
-/// Tells a row so that a person can look at it.
-fn tell(row: &TokenRow, prepared: &Prepared, tokenizer: &Tokenizer) -> WorstToken {
-    /// Tokens of context that are shown.
-    const SHOWN: usize = 16;
-    let window = &prepared.windows.windows[row.place.window as usize];
-    let end = row.place.row as usize + 1;
-    let pair = &row.pair;
-    let rank = pair.observed.map_or((0, 0), |o| (o.rank_p, o.rank_q));
-    WorstToken {
-        kl: pair.kl,
-        reverse_kl: pair.reverse_kl,
-        position: Position {
-            fragment: prepared.fragment_names[row.place.fragment as usize].clone(),
-            window: row.place.window,
-            row: row.place.row,
-        },
-        context: tokenizer.decode(&window.input[end.saturating_sub(SHOWN)..end]),
-        observed: tokenizer.token_text(row.observed),
-        observed_prob_reference: (-row.nll_p).exp(),
-        observed_prob_candidate: (-row.nll_q).exp(),
-        observed_rank_reference: rank.0,
-        observed_rank_candidate: rank.1,
-        top1_reference: tokenizer.token_text(pair.top1_p),
-        top1_prob_reference: pair.top1_prob_p,
-        top1_candidate: tokenizer.token_text(pair.top1_q),
-        top1_prob_candidate: pair.top1_prob_q,
-    }
-}
-
-fn warnings(result: &Candidate, reference: &ModelCard, prepared: &Prepared) -> Vec<String> {
-    let mut warnings = prepared.warnings();
-    let nothing_moved = result.kl.max == 0.0 && result.positions > 0;
-    let same_weights = result.model.sha256 == reference.sha256;
-    let same_settings = result.model.config_sha256 == reference.config_sha256;
-    match (same_weights, same_settings, nothing_moved) {
-        (true, true, true) => warnings.push("candidate and reference are the same file: this measures nothing".to_owned()),
-        (true, _, _) => {
-            warnings.push("the weights are the same: what differs is the configuration, the tokenizer or the engine".to_owned());
-        }
-        (false, _, true) => warnings.push(
-            "KL is exactly zero at every position although the files differ: nothing was quantized or changed".to_owned(),
-        ),
-        (false, _, false) => {}
-    }
-    warnings.extend(warning::not_finite(result.not_finite, result.positions));
-    warnings.extend(warning::few_clusters(
-        result.errors_clustered_by,
-        result.clusters,
-        result.effective_clusters,
-        result.positions,
-    ));
-    warnings.extend(warning::padding(
-        result
-            .padding_mass_reference
-            .max(result.padding_mass_candidate),
-    ));
-    warnings
 }

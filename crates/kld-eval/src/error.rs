@@ -1,6 +1,6 @@
 //! What can go wrong between text and numbers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate; names the thing, what was expected and what came.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,30 @@ pub enum Error {
         /// The candidate.
         candidate_name: String,
     },
+    /// A recording that does not have what is to be compared.
+    #[error(
+        "{recording} does not have window {index} of this text: it was recorded on another token stream, or cut otherwise (its {windows} \
+         windows of {context} tokens, scored {scored}, protocol {protocol})"
+    )]
+    RecordingDiffers {
+        /// The recording.
+        recording: String,
+        /// The first window that it does not have.
+        index: usize,
+        /// How many it has.
+        windows: usize,
+        /// Tokens per window.
+        context: usize,
+        /// Which rows of them it has.
+        scored: String,
+        /// Whose rules cut them.
+        protocol: String,
+    },
+    /// No text, and nobody who brings one.
+    #[error(
+        "no text to compare on: none was given, and no model is a recording, which would bring its own"
+    )]
+    NothingRecorded,
     /// A window that a model cannot hold.
     #[error("a window of {context} tokens was asked for, but {model} was made for at most {limit}")]
     ContextTooLong {
@@ -117,9 +141,69 @@ pub enum Error {
         /// What it takes to score one position.
         needed: String,
     },
+    /// A folder without a run in it.
+    #[error("{folder} holds no run: there is no plan.json in it", folder = folder.display())]
+    NotARun {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file of a run folder that cannot be what it should be.
+    #[error("{path}: {problem}", path = path.display())]
+    BadRun {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A run folder of another verb.
+    #[error("{folder} holds a run of kld {found}, expected one of kld {expected}", folder = folder.display())]
+    OtherVerb {
+        /// The folder.
+        folder: PathBuf,
+        /// The verb that was to be found.
+        expected: &'static str,
+        /// The verb that it is of.
+        found: String,
+    },
+    /// Two runs that should be one are not.
+    #[error("{folder} holds another run: {difference}", folder = folder.display())]
+    RunDiffers {
+        /// The folder.
+        folder: PathBuf,
+        /// The first thing that differs.
+        difference: String,
+    },
+    /// Run folders that cannot be merged.
+    #[error("{first} and {other} are not of one run; {difference}", first = first.display(), other = other.display())]
+    NotOneRun {
+        /// The first of them.
+        first: PathBuf,
+        /// The one that does not fit.
+        other: PathBuf,
+        /// The first thing that differs.
+        difference: String,
+    },
     /// The model or its tokenizer failed.
     #[error(transparent)]
     Model(#[from] kld_models::Error),
+}
+
+impl Error {
+    /// What the system said of a file.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// What is wrong with a file of a run folder.
+    pub(crate) fn bad_run(path: &Path, problem: String) -> Self {
+        Self::BadRun {
+            path: path.to_owned(),
+            problem,
+        }
+    }
 }
 
 /// The result of this crate's functions.

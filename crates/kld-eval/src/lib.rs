@@ -4,11 +4,14 @@
 //! itself. Both take anything that is a [`LogitSource`](kld_models::LogitSource).
 
 pub mod compare;
+pub mod conclude;
 pub mod deal;
 mod error;
 pub mod frequency;
 mod pace;
 pub mod prepare;
+pub mod record;
+pub mod run;
 pub mod score;
 pub mod text;
 mod warning;
@@ -16,5 +19,6 @@ pub mod window;
 
 pub use compare::Work;
 pub use error::{Error, Result};
+pub use run::Run;
 pub use text::{Fragment, read_fragments};
 pub use window::{Cut, Protocol, Scored};

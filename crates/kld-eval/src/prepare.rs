@@ -1,11 +1,17 @@
 //! Text to windows for the models at hand: chat templates, tokenizers that must agree, vocabularies that must be one.
 
-use kld_models::{LogitSource, Tokenizer, tokenizer::SpecialTokens};
+use std::collections::HashSet;
+
+use kld_core::{
+    result::ProtocolRecord,
+    transcript::{Transcript, WindowText},
+};
+use kld_models::{LogitSource, Script, ScriptText, Tokenizer, tokenizer::SpecialTokens};
 
 use crate::{
     Error, Result,
     text::{Content, Fragment},
-    window::{Cut, Protocol, Scored, Windows},
+    window::{Cut, Protocol, Scored, Window, Windows, choose},
 };
 
 /// The text as the reference's tokenizer cuts it, by fragment, without special tokens of its own.
@@ -32,7 +38,7 @@ impl Tokenized {
     ///
     /// If the window does not suit the model, a conversation meets a model without chat template, or the tokenizer fails.
     pub fn new(fragments: &[Fragment], reference: &dyn LogitSource, cut: &Cut) -> Result<Self> {
-        check_context(reference, cut)?;
+        check_context(reference, cut.context)?;
         let names: Vec<String> = fragments.iter().map(|f| f.name.clone()).collect();
         let texts = rendered(fragments, reference)?;
         let (names, texts) = match cut.protocol {
@@ -53,6 +59,27 @@ impl Tokenized {
         })
     }
 
+    /// The text of a recording, tokenized anew, so that other tokenizers can be held against it.
+    ///
+    /// # Errors
+    ///
+    /// If the tokenizer fails.
+    pub fn of_script(script: &Script, reference: &dyn LogitSource) -> Result<Self> {
+        let text = |text: &ScriptText| Text {
+            text: text.text.clone(),
+            marked_up: text.marked_up,
+        };
+        let texts: Vec<Text> = script.texts.iter().map(text).collect();
+        Ok(Self {
+            names: script.texts.iter().map(|t| t.name.clone()).collect(),
+            tokens: texts
+                .iter()
+                .map(|text| text.encode(reference.tokenizer()))
+                .collect::<Result<_>>()?,
+            texts,
+        })
+    }
+
     /// Makes sure that row i, column j means the same to both models, on this text.
     ///
     /// # Errors
@@ -63,9 +90,9 @@ impl Tokenized {
         &self,
         reference: &dyn LogitSource,
         candidate: &dyn LogitSource,
-        cut: &Cut,
+        context: usize,
     ) -> Result<()> {
-        check_context(candidate, cut)?;
+        check_context(candidate, context)?;
         let (p, q) = (reference.tokenizer(), candidate.tokenizer());
         // The text first: where it is cut differently, that is what the user wants to see.
         for ((name, text), ours) in self.names.iter().zip(&self.texts).zip(&self.tokens) {
@@ -91,12 +118,8 @@ impl Prepared {
     /// # Errors
     ///
     /// If there is nothing to score.
-    pub fn new(tokenized: Tokenized, reference: &dyn LogitSource, cut: &Cut) -> Result<Self> {
-        let Tokenized {
-            mut names,
-            mut tokens,
-            ..
-        } = tokenized;
+    pub fn new(tokenized: &Tokenized, reference: &dyn LogitSource, cut: &Cut) -> Result<Self> {
+        let (mut names, mut tokens) = (tokenized.names.clone(), tokenized.tokens.clone());
         if cut.protocol == Protocol::LlamaCpp {
             tokens = vec![tokens.concat()];
             names = vec![joint_name(&names)];
@@ -109,6 +132,66 @@ impl Prepared {
             fragment_names: names,
             windows,
         })
+    }
+
+    /// The windows of a recording, as far as it has them; at most so many, chosen as those of a text are.
+    #[must_use]
+    pub fn replay(script: &Script, max_windows: Option<usize>, seed: Option<u64>) -> Self {
+        let mut windows = script.windows[..script.recorded].to_vec();
+        let missing = script.windows.len() - windows.len();
+        let left_out = missing + choose(&mut windows, max_windows, seed);
+        let names: Vec<String> = script.texts.iter().map(|t| t.name.clone()).collect();
+        Self {
+            // A file that knows tokens only is one stream.
+            fragment_names: if names.is_empty() {
+                vec!["recorded tokens".to_owned()]
+            } else {
+                names
+            },
+            windows: Windows {
+                windows,
+                fragments_unscored: 0,
+                left_out,
+            },
+        }
+    }
+
+    /// The texts and windows, for a recording.
+    #[must_use]
+    pub fn script(&self, tokenized: &Tokenized, protocol: ProtocolRecord) -> Script {
+        let text = |(name, text): (&String, &Text)| ScriptText {
+            name: name.clone(),
+            text: text.text.clone(),
+            marked_up: text.marked_up,
+        };
+        Script {
+            protocol,
+            texts: tokenized
+                .names
+                .iter()
+                .zip(&tokenized.texts)
+                .map(text)
+                .collect(),
+            windows: self.windows.windows.clone(),
+            recorded: 0,
+        }
+    }
+
+    /// The windows as text.
+    #[must_use]
+    pub fn transcript(&self, tokenizer: &Tokenizer) -> Transcript {
+        let window = |window: &Window| {
+            let scored = window.scored.start as u32..window.scored.end as u32;
+            let pieces = tokenizer.pieces(&window.input);
+            WindowText::new(window.fragment, scored, window.input.clone(), &pieces)
+        };
+        Transcript {
+            fragments: self.fragment_names.clone(),
+            windows: self.windows.windows.iter().map(window).collect(),
+            vocabulary: (0..tokenizer.len() as u32)
+                .map(|id| tokenizer.token_text(id))
+                .collect(),
+        }
     }
 
     /// What the user should know of how the text was prepared.
@@ -216,22 +299,64 @@ fn joint_name(names: &[String]) -> String {
     }
 }
 
-fn check_context(model: &dyn LogitSource, cut: &Cut) -> Result<()> {
+fn check_context(model: &dyn LogitSource, context: usize) -> Result<()> {
     let card = model.card();
-    if cut.context < 4 {
-        return Err(Error::ContextTooShort {
-            context: cut.context,
-        });
+    if context < 4 {
+        return Err(Error::ContextTooShort { context });
     }
-    if cut.context > card.context_length {
-        let (model, limit) = (card.name.clone(), card.context_length);
+    if context > card.context_length {
         return Err(Error::ContextTooLong {
-            context: cut.context,
-            model,
-            limit,
+            context,
+            model: card.name.clone(),
+            limit: card.context_length,
         });
     }
     Ok(())
+}
+
+/// The windows of a text for one model, and how they were cut; without any text, those of a recording.
+///
+/// # Errors
+///
+/// If the text does not suit the model, or there is nothing to score.
+pub fn prepare_one(
+    model: &dyn LogitSource,
+    fragments: &[Fragment],
+    cut: &Cut,
+) -> Result<(Prepared, ProtocolRecord)> {
+    if fragments.is_empty() {
+        let script = model.script().ok_or(Error::NothingRecorded)?;
+        let prepared = Prepared::replay(script, cut.max_windows, cut.seed);
+        let protocol = prepared.windows.record_as(&script.protocol);
+        return Ok((prepared, protocol));
+    }
+    let prepared = Prepared::new(&Tokenized::new(fragments, model, cut)?, model, cut)?;
+    check_recorded(model, &prepared.windows.windows)?;
+    let protocol = prepared.windows.record(cut);
+    Ok((prepared, protocol))
+}
+
+/// Makes sure that a source that replays has all of these windows.
+///
+/// # Errors
+///
+/// If it was recorded on another token stream, or cut otherwise.
+pub fn check_recorded(source: &dyn LogitSource, windows: &[Window]) -> Result<()> {
+    let Some(script) = source.script() else {
+        return Ok(());
+    };
+    let known: HashSet<&Window> = script.windows[..script.recorded].iter().collect();
+    match windows.iter().position(|window| !known.contains(window)) {
+        None => Ok(()),
+        Some(index) => Err(Error::RecordingDiffers {
+            recording: source.card().name.clone(),
+            index,
+            windows: script.recorded,
+            context: script.protocol.context,
+            scored: script.protocol.scored.clone(),
+            protocol: script.protocol.name.clone(),
+        }),
+    }
 }
 
 fn check_bos(reference: &dyn LogitSource, candidate: &dyn LogitSource) -> Result<()> {

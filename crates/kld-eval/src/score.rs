@@ -17,10 +17,10 @@ use rand::{SeedableRng, rngs::StdRng};
 use crate::{
     Result, Work,
     compare::{HEAD_SLICE, padding_mass, run_record},
-    deal::deal,
+    deal::{InMemory, deal},
     frequency::Frequencies,
     pace::Pace,
-    prepare::{Prepared, Tokenized},
+    prepare::{Prepared, prepare_one},
     text::Fragment,
     warning,
     window::{Cut, Window},
@@ -44,7 +44,7 @@ pub fn score(
     observer: &dyn Observer,
 ) -> Result<Score> {
     let started = Instant::now();
-    let prepared = Prepared::new(Tokenized::new(fragments, model, cut)?, model, cut)?;
+    let (prepared, protocol) = prepare_one(model, fragments, cut)?;
     let windows = &prepared.windows.windows;
     let columns = model.tokenizer().len().min(model.vocabulary());
     let mut pace = Pace::default();
@@ -55,6 +55,7 @@ pub fn score(
     let done = deal(
         windows.len(),
         work.threads,
+        &InMemory::new(windows.len()),
         scored,
         |index, (sums, frequencies)| {
             let fragment = windows[index].fragment;
@@ -76,7 +77,7 @@ pub fn score(
     Ok(Score {
         schema: Score::SCHEMA.to_owned(),
         model: model.card().clone(),
-        protocol: prepared.windows.record(cut),
+        protocol,
         positions: sums.positions,
         not_finite: sums.not_finite,
         errors_clustered_by,

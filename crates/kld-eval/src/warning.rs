@@ -1,9 +1,16 @@
 //! What the user should know before trusting a result, said once for all verbs.
 
-use kld_core::estimate::{ClusterUnit, FEW_FRAGMENTS};
+use kld_core::{
+    ModelCard,
+    estimate::{ClusterUnit, Estimate, FEW_FRAGMENTS},
+};
+use kld_models::LogitSource;
 
 /// Fewer effective windows of one fragment than this do not make an error to be trusted much.
 const FEW_WINDOWS: f64 = 5.0;
+
+/// A divergence so many times a recording's own loss can be told from it.
+const SMALL_BESIDE: f64 = 10.0;
 
 /// A mean probability on padding above this is told.
 const MUCH_PADDING: f64 = 1e-6;
@@ -42,6 +49,38 @@ pub(crate) fn few_clusters(
         )),
         _ => None,
     }
+}
+
+/// Of a recording that was not finished.
+pub(crate) fn unfinished(source: &dyn LogitSource) -> Option<String> {
+    let script = source.script()?;
+    let (has, all) = (script.recorded, script.windows.len());
+    (has < all).then(|| {
+        format!(
+            "the recording {} was stopped after {has} of {all} windows: only those can be compared",
+            source.card().name
+        )
+    })
+}
+
+/// Of a recording whose own loss is not small beside what was measured with it.
+pub(crate) fn lossy(model: &ModelCard, kl: f64) -> Option<String> {
+    let loss = model.recorded.as_ref()?.loss?.kl.value;
+    (kl < SMALL_BESIDE * loss).then(|| {
+        format!(
+            "the recording {} itself loses {loss:.1e} nats a row, which is not small beside a mean KL of {kl:.1e}: record with --keep \
+             hidden, or more of every row",
+            model.name
+        )
+    })
+}
+
+pub(crate) fn noise(above_floor: Option<&Estimate>) -> Option<String> {
+    // Without an interval nothing is known; that is another warning.
+    let not_above = above_floor?.low? <= 0.0;
+    not_above.then(|| {
+        "the mean KL is not clearly above the noise floor: computing P in another valid way changes as much".to_owned()
+    })
 }
 
 pub(crate) fn padding(mass: f64) -> Option<String> {

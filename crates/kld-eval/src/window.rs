@@ -16,9 +16,8 @@
 //! without. Protocol `llama.cpp` cuts and scores as that program's `--kl-divergence` does, so that numbers can be put side by
 //! side: one stream, windows without overlap, the remainder dropped, the first token of a window *replaced* by BOS.
 
-use std::ops::Range;
-
 use kld_core::result::ProtocolRecord;
+pub use kld_models::Window;
 use rand::{SeedableRng, rngs::StdRng};
 use sha2::{Digest, Sha256};
 
@@ -89,27 +88,6 @@ impl Scored {
     }
 }
 
-/// What a model is fed at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// The fragment it is cut from.
-    pub fragment: u32,
-    /// The tokens as fed.
-    pub input: Vec<u32>,
-    /// The first token as the text has it, where the protocol replaced it by BOS in `input`.
-    pub replaced: Option<u32>,
-    /// The rows that are scored; row *i* predicts token *i* + 1.
-    pub scored: Range<usize>,
-}
-
-impl Window {
-    /// The token that row `row` should predict.
-    #[must_use]
-    pub fn observed(&self, row: usize) -> u32 {
-        self.input[row + 1]
-    }
-}
-
 /// The windows of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Windows {
@@ -137,7 +115,7 @@ impl Windows {
             }
             fragments_unscored += usize::from(windows.len() == before);
         }
-        let left_out = choose(&mut windows, cut);
+        let left_out = choose(&mut windows, cut.max_windows, cut.seed);
         Self {
             windows,
             fragments_unscored,
@@ -160,18 +138,31 @@ impl Windows {
     /// How the text was cut, for the result.
     #[must_use]
     pub fn record(&self, cut: &Cut) -> ProtocolRecord {
-        let mut fragments: Vec<u32> = self.windows.iter().map(|w| w.fragment).collect();
-        fragments.dedup();
-        ProtocolRecord {
+        self.record_as(&ProtocolRecord {
             name: cut.protocol.name().to_owned(),
             context: cut.context,
             scored: cut.scored.name().to_owned(),
+            fragments: 0,
+            windows: 0,
+            tokens: 0,
+            token_stream_sha256: String::new(),
+            windows_left_out: 0,
+            seed: cut.seed,
+        })
+    }
+
+    /// The same for windows that were cut before, for a recording: as `cut` says, but for what these windows are themselves.
+    #[must_use]
+    pub fn record_as(&self, cut: &ProtocolRecord) -> ProtocolRecord {
+        let mut fragments: Vec<u32> = self.windows.iter().map(|w| w.fragment).collect();
+        fragments.dedup();
+        ProtocolRecord {
             fragments: fragments.len(),
             windows: self.windows.len(),
             tokens: self.tokens(),
             token_stream_sha256: self.sha256(),
-            windows_left_out: self.left_out,
-            seed: cut.seed,
+            windows_left_out: cut.windows_left_out + self.left_out,
+            ..cut.clone()
         }
     }
 
@@ -262,13 +253,13 @@ fn cut_as_llama_cpp(
     }
 }
 
-/// Keeps at most `max_windows`, in the order of the text; returns how many were left out.
-fn choose(windows: &mut Vec<Window>, cut: &Cut) -> usize {
-    let Some(keep) = cut.max_windows.filter(|keep| *keep < windows.len()) else {
+/// Keeps at most so many, in the order of the text; returns how many were left out.
+pub(crate) fn choose(windows: &mut Vec<Window>, most: Option<usize>, seed: Option<u64>) -> usize {
+    let Some(keep) = most.filter(|keep| *keep < windows.len()) else {
         return 0;
     };
     let left_out = windows.len() - keep;
-    match cut.seed {
+    match seed {
         None => windows.truncate(keep),
         Some(seed) => {
             let mut chosen = vec![false; windows.len()];

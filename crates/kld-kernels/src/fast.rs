@@ -23,7 +23,7 @@
 use crate::lanes::{Lanes, PairSums, Scale, Shifts, WIDTH};
 use crate::logit::Logit;
 use crate::near::Near;
-use crate::row::{Observed, ObservedSingle, PairOptions, RowPair, RowSingle};
+use crate::row::{Likely, NAMED, Observed, ObservedSingle, PairOptions, RowPair, RowSingle};
 use crate::top::Top;
 
 /// How many entries of a row are handled at a time: few enough for the L1 cache.
@@ -98,6 +98,8 @@ pub(crate) fn pair<L: Logit, M: Logit>(
         top1_prob_p: ends_p.top1_prob,
         top1_prob_q: ends_q.top1_prob,
         topk_overlap: overlap,
+        likely_p: scan_p.likely(options.top_k, ends_p.log_sum_exp),
+        likely_q: scan_q.likely(options.top_k, ends_q.log_sum_exp),
         observed: ends_p.observed.zip(ends_q.observed).map(|(p, q)| Observed {
             nll_p: p.nll,
             nll_q: q.nll,
@@ -291,6 +293,16 @@ impl Scan {
         // In front of the token equals count too: what is not below `own` is above the next lower float.
         self.ahead +=
             self.lanes.count_above(before, own.next_down()) + self.lanes.count_above(after, own);
+    }
+
+    /// The first of the `top_k` most likely entries (a scan keeps one more than none).
+    fn likely(&self, top_k: usize, log_sum_exp: f64) -> [Likely; NAMED] {
+        if top_k == 0 {
+            return Default::default();
+        }
+        let temperature = f64::from(self.temperature);
+        self.top
+            .likely(|x| (f64::from(x) / temperature - log_sum_exp).exp())
     }
 
     /// What the pass gives of its row; none if a sum is not finite.

@@ -50,5 +50,5 @@ pub use isa::{Isa, UnknownIsa};
 pub use kernel::Kernel;
 pub use logit::Logit;
 pub use one_pass::OnePass;
-pub use row::{Observed, ObservedSingle, PairOptions, RowPair, RowSingle};
+pub use row::{Likely, NAMED, Observed, ObservedSingle, PairOptions, RowPair, RowSingle};
 pub use top::MAX_TOP_K;

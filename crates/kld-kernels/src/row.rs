@@ -21,6 +21,18 @@ impl Default for PairOptions {
     }
 }
 
+/// How many of its most likely tokens a row names.
+pub const NAMED: usize = 5;
+
+/// A token and its probability.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Likely {
+    /// The token.
+    pub token: u32,
+    /// Its probability; 0 where a row has no further token above −∞.
+    pub prob: f32,
+}
+
 /// All that is measured between a row of P (reference) and a row of Q (candidate).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RowPair {
@@ -49,6 +61,10 @@ pub struct RowPair {
     /// How many tokens are among the `top_k` most likely of both rows. Among equals the lower index is in first,
     /// and a token at −∞ is never in.
     pub topk_overlap: u32,
+    /// The most likely tokens of P, most likely first, as far as [`PairOptions::top_k`] goes; equals by index.
+    pub likely_p: [Likely; NAMED],
+    /// The most likely tokens of Q.
+    pub likely_q: [Likely; NAMED],
     /// The observed token, if [`PairOptions::observed`] named one.
     pub observed: Option<Observed>,
 }

@@ -50,7 +50,10 @@ pub fn pair<L: Logit, M: Logit>(
     (row.top1_p, row.top1_q) = (top1(p), top1(q));
     row.top1_prob_p = log_prob(p[row.top1_p as usize], scale, lse_p).exp();
     row.top1_prob_q = log_prob(q[row.top1_q as usize], scale, lse_q).exp();
-    row.topk_overlap = top(p, options.top_k).overlap(&top(q, options.top_k));
+    let (top_p, top_q) = (top(p, options.top_k), top(q, options.top_k));
+    row.topk_overlap = top_p.overlap(&top_q);
+    row.likely_p = top_p.likely(|x| log_prob(x, scale, lse_p).exp());
+    row.likely_q = top_q.likely(|x| log_prob(x, scale, lse_q).exp());
     row.observed = options.observed.map(|token| Observed {
         nll_p: -log_prob(p[token as usize], scale, lse_p),
         nll_q: -log_prob(q[token as usize], scale, lse_q),

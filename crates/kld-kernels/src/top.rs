@@ -1,5 +1,7 @@
 //! The k largest entries of a row, kept while the row streams by.
 
+use crate::row::{Likely, NAMED};
+
 /// The largest [`PairOptions::top_k`](crate::PairOptions::top_k): the lists live on the stack.
 pub const MAX_TOP_K: usize = 64;
 
@@ -58,6 +60,20 @@ impl Top {
     /// The largest entry and its value, if one above −∞ was offered.
     pub(crate) fn first(&self) -> Option<(u32, f32)> {
         (self.len > 0).then(|| (self.entries[0], self.values[0]))
+    }
+
+    /// The first entries, with the probability that `prob` gives to a value.
+    pub(crate) fn likely(&self, prob: impl Fn(f32) -> f64) -> [Likely; NAMED] {
+        std::array::from_fn(|place| {
+            if place < self.len {
+                Likely {
+                    token: self.entries[place],
+                    prob: prob(self.values[place]) as f32,
+                }
+            } else {
+                Likely::default()
+            }
+        })
     }
 
     /// How many entries both lists hold.

@@ -32,6 +32,29 @@ pub enum Error {
         /// What can be done about it.
         hint: String,
     },
+    /// A recording that cannot be begun or gone on with.
+    #[error("{path}: {what}\nhint: {hint}", path = path.display())]
+    Recording {
+        /// The recording.
+        path: PathBuf,
+        /// What stands in the way.
+        what: String,
+        /// What can be done about it.
+        hint: &'static str,
+    },
+    /// A pattern that selects no matrix of a model.
+    #[error(
+        "no matrix of {model} is called '{pattern}'\nhint: its matrices have names like {names}; * stands for any text; \
+         norms and biases are never quantized"
+    )]
+    NoSuchMatrix {
+        /// What was asked for.
+        pattern: String,
+        /// The model.
+        model: String,
+        /// A name of each kind.
+        names: String,
+    },
     /// A window of tokens that the model cannot take.
     #[error("{what}")]
     Window {
@@ -67,6 +90,14 @@ impl Error {
         Self::Malformed {
             path: path.to_owned(),
             what: what.into(),
+        }
+    }
+
+    pub(crate) fn recording(path: &Path, what: impl Into<String>, hint: &'static str) -> Self {
+        Self::Recording {
+            path: path.to_owned(),
+            what: what.into(),
+            hint,
         }
     }
 

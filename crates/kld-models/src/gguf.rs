@@ -10,6 +10,7 @@
 mod dtype;
 mod header;
 mod metadata;
+pub(crate) mod quantize;
 mod requantize;
 mod write;
 

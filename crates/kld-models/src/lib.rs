@@ -1,4 +1,4 @@
-//! Who gives logits: native models on candle, their tokenizers, and where models are found.
+//! Who gives logits: native models on candle, recordings of them, their tokenizers, and where models are found.
 //!
 //! The seam is [`LogitSource`]: *give me a window of tokens, I give you logits for every position.*
 
@@ -6,10 +6,13 @@ pub mod chat;
 mod error;
 pub mod gguf;
 pub mod hub;
+pub mod llama_cpp;
 pub mod native;
+pub mod recording;
 pub mod source;
 pub mod tokenizer;
 
 pub use error::{Error, Result};
-pub use source::{LogitSource, WindowLogits};
+pub use recording::Recording;
+pub use source::{LogitSource, Script, ScriptText, Window, WindowLogits};
 pub use tokenizer::Tokenizer;

@@ -21,44 +21,53 @@
 //! # Ok::<(), kld_models::Error>(())
 //! ```
 
+mod change;
 mod config;
 mod decoder;
 mod differentiable;
 mod family;
-mod files;
+pub(crate) mod files;
 mod gguf_config;
-mod identity;
+pub(crate) mod identity;
 mod inspect;
 mod json_config;
-mod plain;
+mod noise;
+pub(crate) mod plain;
+mod replace;
 mod rope;
+mod select;
 pub(crate) mod store;
-mod stored_matrix;
+pub(crate) mod stored_matrix;
 mod tape;
-mod weights;
+pub(crate) mod weights;
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kld_core::ModelCard;
 
+use crate::source::{HeadTransform, OutputHead};
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
+pub use change::Change;
 pub use differentiable::DifferentiableModel;
 use files::Opened;
 pub use inspect::inspect;
-use plain::{Head, Plain, Rows};
+use plain::{Activations, Head, Plain, Rows};
+pub use replace::{MatrixCard, Replacements};
+pub use select::Selection;
 use store::Store;
 use weights::{Loaded, Plan, Ready, Residency};
 
 /// A model that this program runs itself.
 pub struct NativeModel {
+    path: PathBuf,
     card: ModelCard,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     plan: Plan,
     store: Arc<Store>,
     arithmetic: Plain,
-    weights: Loaded<Plain>,
+    weights: Arc<Loaded<Plain>>,
     head: Head,
     resident_bytes: u64,
 }
@@ -77,6 +86,7 @@ pub struct LoadOptions {
 
 const F32_COMPUTE: &str = "f32 on dequantized weights";
 const LAYERED_COMPUTE: &str = "f32 on weights dequantized layer by layer";
+const BF16_ACTIVATIONS: &str = ", activations rounded to bf16";
 
 impl NativeModel {
     /// Opens a GGUF file.
@@ -122,18 +132,39 @@ impl NativeModel {
         let weights = plan.load(&arithmetic, &store, residency)?;
         let head = Head::load(&store, plan.head(), residency)?;
         Ok(Self {
+            path: path.to_owned(),
             card,
-            tokenizer,
+            tokenizer: Arc::new(tokenizer),
             plan,
             store,
             arithmetic,
-            weights,
+            weights: Arc::new(weights),
             head,
             resident_bytes,
         })
     }
 
-    /// Bytes of weights that are held ready as f32; 0 where layers are made anew each time.
+    /// The same model computed in another, equally valid way: whatever an operation of the decoder gives (rows of the
+    /// embedding, normalisations, matrix products with their bias and what they are added to, activations, attention) is
+    /// rounded to the nearest bf16. Weights, sums inside an operation, and logits stay f32. Weights are shared.
+    #[must_use]
+    pub fn with_bf16_activations(&self) -> Self {
+        let mut card = self.card.clone();
+        card.compute += BF16_ACTIVATIONS;
+        Self {
+            path: self.path.clone(),
+            card,
+            tokenizer: Arc::clone(&self.tokenizer),
+            plan: self.plan.clone(),
+            store: Arc::clone(&self.store),
+            arithmetic: self.arithmetic.keeping(Activations::Bf16),
+            weights: Arc::clone(&self.weights),
+            head: self.head.clone(),
+            resident_bytes: 0,
+        }
+    }
+
+    /// Bytes of memory that its own weights take, beside what it shares with another model; 0 where all of them stay in the file.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         self.resident_bytes
@@ -190,6 +221,26 @@ impl LogitSource for NativeModel {
             hidden: self.hidden_states(tokens)?,
         }))
     }
+
+    fn head(&self) -> Option<OutputHead<'_>> {
+        // Of a model that was made in memory no file has the head.
+        if self.card.quantized.is_some() {
+            return None;
+        }
+        let matrix = self.plan.head();
+        let stored = self
+            .store
+            .get(&matrix.weight_name(), &matrix.shape())
+            .ok()?;
+        Some(OutputHead {
+            path: &self.path,
+            dtype: stored.dtype,
+            columns: matrix.outputs,
+            width: matrix.inputs,
+            bytes: self.store.bytes(stored),
+            transform: HeadTransform::default(),
+        })
+    }
 }
 
 impl std::fmt::Debug for NativeModel {
@@ -207,15 +258,25 @@ struct Window<'a> {
     hidden: Rows,
 }
 
+impl Window<'_> {
+    fn states(&self, positions: Range<usize>) -> &[f32] {
+        let width = self.hidden.width;
+        &self.hidden.values[positions.start * width..positions.end * width]
+    }
+}
+
 impl WindowLogits for Window<'_> {
     fn positions(&self) -> usize {
         self.hidden.count()
     }
 
     fn rows(&self, positions: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
-        let width = self.hidden.width;
-        let hidden = &self.hidden.values[positions.start * width..positions.end * width];
+        let hidden = self.states(positions);
         self.model.head.logits(&self.model.store, hidden, out)
+    }
+
+    fn hidden(&self, positions: Range<usize>) -> Option<&[f32]> {
+        Some(self.states(positions))
     }
 }
 

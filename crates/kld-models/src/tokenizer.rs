@@ -18,6 +18,7 @@ mod error;
 mod folder;
 mod gguf;
 mod piece;
+pub(crate) mod portable;
 mod scores;
 mod split;
 
@@ -43,6 +44,7 @@ pub const MAX_VOCABULARY: u32 = 1 << 22;
 const CHUNK_BYTES: usize = 1 << 16;
 
 /// The tokenizer of a model; can be used from several threads at once.
+#[derive(Clone)]
 pub struct Tokenizer {
     /// Takes text that spells a special token for text.
     engine: Engine,
@@ -118,6 +120,24 @@ impl Tokenizer {
             let bytes: Vec<u8> = ids.iter().flat_map(|id| self.spelled_bytes(*id)).collect();
             String::from_utf8_lossy(&bytes).into_owned()
         })
+    }
+
+    /// The text of each token, so that joined they are the text of all: special tokens by their names, a character that
+    /// several tokens spell with the last of them, bytes that are not UTF-8 as U+FFFD.
+    #[must_use]
+    pub fn pieces(&self, ids: &[u32]) -> Vec<String> {
+        let mut pending = Vec::new();
+        let mut pieces: Vec<String> = ids
+            .iter()
+            .map(|&id| {
+                pending.extend(self.spelled_bytes(id));
+                whole_characters(&mut pending)
+            })
+            .collect();
+        if let Some(last) = pieces.last_mut() {
+            last.push_str(&String::from_utf8_lossy(&pending));
+        }
+        pieces
     }
 
     /// A token as the vocabulary stores it, `Ġthe` for instance.
@@ -326,6 +346,30 @@ impl fmt::Debug for Tokenizer {
             .debug_tuple("Tokenizer")
             .field(&self.describe())
             .finish()
+    }
+}
+
+/// Takes the text out of `bytes`, all but the beginning of a character at their end.
+fn whole_characters(bytes: &mut Vec<u8>) -> String {
+    let mut text = String::new();
+    loop {
+        match std::str::from_utf8(bytes) {
+            Ok(rest) => {
+                text.push_str(rest);
+                bytes.clear();
+                return text;
+            }
+            Err(error) => {
+                let valid = error.valid_up_to();
+                text.push_str(&String::from_utf8_lossy(&bytes[..valid]));
+                let Some(wrong) = error.error_len() else {
+                    bytes.drain(..valid);
+                    return text;
+                };
+                text.push(char::REPLACEMENT_CHARACTER);
+                bytes.drain(..valid + wrong);
+            }
+        }
     }
 }
 

@@ -12,8 +12,9 @@
 
 use std::path::{Path, PathBuf};
 
+use kld_core::observer::Silent;
 use kld_models::gguf::{BlockType, Metadata, requantize};
-use kld_models::native::{LoadOptions, NativeModel};
+use kld_models::native::{LoadOptions, NativeModel, Selection};
 use kld_models::{LogitSource, Tokenizer};
 use kld_testkit::tiny_model;
 use serde_json::Value;
@@ -142,6 +143,26 @@ fn mean_kl_of_requantized_weights_agrees_with_transformers() {
             "{dtype}: {mean} nats, Transformers' is {expected}"
         );
         println!("{dtype}: mean KL {mean:.9} nats, Transformers' {expected:.9}");
+    }
+}
+
+#[test]
+fn a_candidate_in_memory_is_the_file_that_would_be_written_to_the_last_bit() {
+    let Some(path) = real_model() else { return };
+    let tokens = &windows(&golden())[0][..20];
+    let folder = tempfile::tempdir().unwrap();
+    let model = open(&path, &LoadOptions::default());
+    for dtype in ["q4_0", "q4_k"] {
+        let dtype = BlockType::from_name(dtype).unwrap();
+        let copy = folder.path().join("copy.gguf");
+        requantize(&path, &copy, dtype).unwrap();
+        let stored = open(&copy, &LoadOptions::default());
+        let made = model
+            .quantized(dtype, &Selection::default(), &Silent)
+            .unwrap();
+        let candidate = model.with("candidate", &made, None).unwrap();
+        assert_eq!(candidate.card().weights, stored.card().weights);
+        assert_eq!(rows(&candidate, tokens), rows(&stored, tokens), "{dtype}");
     }
 }
 

@@ -296,3 +296,19 @@ fn the_real_smollm2_gives_the_tokens_of_llama_cpp() {
     assert!(!description.adds_bos);
     assert!(description.has_chat_template);
 }
+
+#[test]
+fn pieces_join_to_the_text_of_all() {
+    for kind in KINDS {
+        let tokenizer = from_folder(kind);
+        for text in texts() {
+            let ids = tokenizer.encode(&text, Nothing).unwrap();
+            let pieces = tokenizer.pieces(&ids);
+            assert_eq!(pieces.len(), ids.len(), "{kind}");
+            // Decoders of SentencePiece take away the spaces that its encoder puts first.
+            let without = |text: String| text.trim_start_matches(' ').to_owned();
+            let (joined, decoded) = (without(pieces.concat()), without(tokenizer.decode(&ids)));
+            assert_eq!(joined, decoded, "{kind}: {text:?}");
+        }
+    }
+}

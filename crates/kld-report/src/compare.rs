@@ -1,13 +1,17 @@
 //! A comparison on a terminal.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use kld_core::{
-    ModelCard,
+    ModelCard, Quantized,
     estimate::Estimate,
     gate::Verdict,
     result::{
-        Candidate, Comparison, Divergence, FragmentComparison, ProtocolRecord, Slice, WorstToken,
+        Candidate, Comparison, Divergence, FragmentComparison, NoiseFloor, ProtocolRecord, Slice,
+        WorstToken,
     },
 };
 
@@ -22,9 +26,13 @@ use crate::{
 /// Fragments and worst tokens shown; the JSON has them all.
 const SHOWN: usize = 8;
 
+/// Matrices named that got another type than was asked for.
+const FALLBACKS_SHOWN: usize = 3;
+
 impl Exporter<Comparison> for Terminal {
     fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "reference  {}", model(&result.reference))?;
+        write!(out, "{}", self.recorded(&result.reference))?;
         writeln!(out, "text       {}", protocol(&result.protocol))?;
         if !result.run.complete {
             writeln!(
@@ -33,54 +41,65 @@ impl Exporter<Comparison> for Terminal {
                 result.run.windows_done, result.protocol.windows
             )?;
         }
-        if result.candidates.len() > 1 {
-            write!(out, "\n{}", self.overview(&result.candidates))?;
+        if let Some(floor) = &result.noise_floor {
+            writeln!(out, "floor      {}", self.floor(floor))?;
+        }
+        for part in [
+            self.sequential(result),
+            self.ranking(result),
+            self.pick(result),
+        ] {
+            if !part.is_empty() {
+                write!(out, "\n{part}")?;
+            }
         }
         for candidate in &result.candidates {
-            write!(out, "\n{}", self.candidate(candidate))?;
+            let floor = result.noise_floor.as_ref();
+            write!(out, "\n{}", self.candidate(candidate, floor))?;
         }
         Ok(())
     }
 }
 
 impl Terminal {
-    /// All candidates at a glance.
-    fn overview(self, candidates: &[Candidate]) -> String {
-        let head = [
-            "candidate",
-            "size",
-            &format!("KL(P‖Q) {}", self.unit.name()),
-            "99 %",
-            "top-1 agreement",
-            "ppl ratio",
-        ];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(candidates.iter().map(|c| {
-            vec![
-                shortened(file_name(&c.model.name), 40),
-                bytes(c.model.bytes),
-                plus_minus(&self.scaled(&c.kl.mean)),
-                significant(c.kl.p99 * self.unit.per_nat()),
-                percent(&c.top1_agreement),
-                plus_minus(&c.perplexity.ratio),
-            ]
-        }));
-        layout("", &rows)
+    /// The noise floor in one line.
+    fn floor(self, floor: &NoiseFloor) -> String {
+        let left_out = match floor.not_finite {
+            0 => String::new(),
+            n => format!(", {} positions not finite", count(n)),
+        };
+        format!(
+            "P against itself, {}: KL {} {}{left_out}",
+            floor.compute,
+            plus_minus(&self.scaled(&floor.kl.mean)),
+            self.unit.name()
+        )
     }
 
-    fn candidate(self, c: &Candidate) -> String {
-        let mut text = format!("candidate  {}\n", model(&c.model));
+    fn candidate(self, c: &Candidate, floor: Option<&NoiseFloor>) -> String {
+        let mut text = format!(
+            "candidate  {}\n{}",
+            model(&c.model),
+            self.recorded(&c.model)
+        );
+        text.push_str(
+            &c.model
+                .quantized
+                .as_ref()
+                .map(quantized)
+                .unwrap_or_default(),
+        );
         let delta = |e: &Estimate| significant(100.0 * e.value);
         let ppl = &c.perplexity;
-        let mut rows = vec![
-            self.divergence("KL(P‖Q)", &c.kl),
-            self.divergence("KL(Q‖P)", &c.reverse_kl),
-        ];
+        let mut rows = vec![self.divergence("KL(P‖Q)", &c.kl)];
+        rows.extend(floor.map(|floor| self.divergence("  noise floor", &floor.kl)));
+        rows.push(self.divergence("KL(Q‖P)", &c.reverse_kl));
         rows.push(self.divergence("JS", &c.js));
         text.push_str(&self.divergences(&rows));
         text.push_str(&format!(
-            "    top-1 agreement  {}   top-10 overlap {}\n    Δp               mean {} %   rms {} %\n",
+            "    top-1 agreement  {}{}   top-10 overlap {}\n    Δp               mean {} %   rms {} %\n",
             percent(&c.top1_agreement),
+            floor.map_or(String::new(), |f| format!(" (noise floor {})", percent(&f.top1_agreement))),
             percent(&c.top10_overlap),
             delta(&c.delta_p.mean),
             delta(&c.delta_p.rms),
@@ -105,6 +124,37 @@ impl Terminal {
             .for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
         text.push_str(&c.verdict.as_ref().map(verdict).unwrap_or_default());
         text
+    }
+
+    /// What a recording gives back of the model that was recorded; nothing of a model itself.
+    pub(crate) fn recorded(self, card: &ModelCard) -> String {
+        let Some(recorded) = &card.recorded else {
+            return String::new();
+        };
+        let unit = self.unit.name();
+        let loses = recorded.loss.as_ref().map(|loss| {
+            format!(
+                "; loses KL {} {unit} a row, at most {}: less cannot be told",
+                plus_minus(&self.scaled(&loss.kl)),
+                significant(loss.max * self.unit.per_nat())
+            )
+        });
+        let floor = recorded.floor.as_ref().map(|floor| {
+            format!(
+                "; {} of its entries lie at a floor {} nats below the top, its rows sum to {} on average and {} at most",
+                share(floor.share_at_floor),
+                floor.nats,
+                digits(floor.mass_mean, 5),
+                digits(floor.mass_max, 5)
+            )
+        });
+        let exact = (loses.is_none() && floor.is_none()).then(|| ", exact".to_owned());
+        let what: String = [exact, loses, floor].into_iter().flatten().collect();
+        format!(
+            "           {} of {}{what}\n",
+            recorded.keep,
+            plain(&recorded.of)
+        )
     }
 
     fn divergence(self, name: &str, d: &Divergence) -> Vec<String> {
@@ -205,7 +255,7 @@ impl Terminal {
         text
     }
 
-    fn scaled(self, estimate: &Estimate) -> Estimate {
+    pub(crate) fn scaled(self, estimate: &Estimate) -> Estimate {
         let unit = self.unit.per_nat();
         estimate.map(|v| v * unit, unit)
     }
@@ -222,6 +272,32 @@ pub(crate) fn model(card: &ModelCard) -> String {
         bytes(card.bytes),
         card.compute
     )
+}
+
+/// What was quantized in memory, and what could not be as it was asked for.
+fn quantized(q: &Quantized) -> String {
+    let all = count(q.matrices as u64);
+    let mut text = format!(
+        "           {all} matrices of P quantized to {} in memory\n",
+        q.dtype
+    );
+    let mut instead: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for fallback in &q.fallbacks {
+        instead
+            .entry(&fallback.dtype)
+            .or_default()
+            .push(&fallback.tensor);
+    }
+    for (dtype, tensors) in instead {
+        text.push_str(&format!(
+            "           {} of them are {dtype} instead, their rows are no whole blocks of {}: {}{}\n",
+            count(tensors.len() as u64),
+            q.dtype,
+            tensors[..tensors.len().min(FALLBACKS_SHOWN)].join(", "),
+            if tensors.len() > FALLBACKS_SHOWN { ", …" } else { "" }
+        ));
+    }
+    text
 }
 
 /// How the text was cut, in one line.
@@ -246,12 +322,6 @@ pub(crate) fn protocol(p: &ProtocolRecord) -> String {
         p.scored,
         p.name
     )
-}
-
-fn file_name(name: &str) -> &str {
-    name.rsplit('/')
-        .find(|part| !part.is_empty())
-        .unwrap_or(name)
 }
 
 fn errors(c: &Candidate) -> String {

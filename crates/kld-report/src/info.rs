@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use kld_core::result::{Info, Shape, TensorCard, TokenizerCard};
+use kld_core::result::{Info, RecordingInfo, Shape, TensorCard, TokenizerCard};
 
 use crate::{
-    Exporter,
+    Exporter, Terminal,
+    compare::protocol,
     format::{bytes, count},
 };
 
@@ -33,6 +34,53 @@ impl Exporter<Info> for InfoTable {
         listed
             .iter()
             .try_for_each(|t| writeln!(out, "    {}", tensor(t)))
+    }
+}
+
+impl Exporter<RecordingInfo> for InfoTable {
+    fn export(&self, info: &RecordingInfo, out: &mut dyn Write) -> io::Result<()> {
+        let rows_bytes = info.bytes_rows as f64 / info.rows.max(1) as f64;
+        let torn = match info.bytes_torn {
+            0 => String::new(),
+            torn => format!(", {} behind the last whole window", bytes(torn)),
+        };
+        let left_out = info.protocol.windows - info.windows_recorded;
+        let unfinished = match left_out {
+            0 => String::new(),
+            more => format!("; stopped before the last {}", count(more as u64)),
+        };
+        writeln!(out, "{}", info.model.name)?;
+        write!(out, "{}", Terminal::default().recorded(&info.model))?;
+        for (name, text) in [
+            ("text", protocol(&info.protocol)),
+            (
+                "recorded",
+                format!(
+                    "{} windows, {} rows{unfinished}",
+                    count(info.windows_recorded as u64),
+                    count(info.rows)
+                ),
+            ),
+            (
+                "bytes",
+                format!(
+                    "{}: {} rows ({} a row), {} head, {} text and tokenizer{torn}",
+                    bytes(info.bytes),
+                    bytes(info.bytes_rows),
+                    count(rows_bytes.round() as u64),
+                    bytes(info.bytes_head),
+                    bytes(info.bytes_opening)
+                ),
+            ),
+            (
+                "model",
+                format!("{}, sha256 {}", info.model.weights, info.model.sha256),
+            ),
+            ("compute", info.model.compute.clone()),
+        ] {
+            writeln!(out, "    {name:<12}{text}")?;
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,9 @@ mod csv_table;
 mod dist;
 pub mod format;
 mod info;
+mod ranking;
 mod score;
+mod sequential;
 mod table;
 
 use std::io::{self, Write};

@@ -44,6 +44,8 @@ impl RuleModel {
             bytes: 0,
             vocabulary,
             context_length: 4096,
+            recorded: None,
+            quantized: None,
         };
         Self {
             card,

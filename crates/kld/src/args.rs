@@ -10,45 +10,95 @@ use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
 use kld_eval::{Cut, Fragment, Protocol, Scored, Work, read_fragments};
 use kld_kernels::{Isa, Kernel};
+use kld_models::{LogitSource, Script};
 
 /// Which text, and how it is cut.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Text")]
 pub(crate) struct TextArgs {
-    /// Text to evaluate on: files, folders, or - for standard input. A .txt or .md file is one fragment, a .jsonl record is one
-    #[arg(long, required = true, num_args = 1.., value_name = "PATH")]
+    /// Text to evaluate on: files, folders, or - for standard input. A .txt or .md file is one fragment, a .jsonl record is one. A
+    /// recording brings its own
+    #[arg(long, num_args = 1.., value_name = "PATH")]
     pub(crate) text: Vec<PathBuf>,
 
     /// Field of a .jsonl record that holds its text; records without it may hold chat `messages`
     #[arg(long, default_value = "text", value_name = "NAME")]
     pub(crate) field: String,
 
-    /// Tokens per window
-    #[arg(long, default_value_t = 512, value_name = "TOKENS")]
-    pub(crate) context: usize,
+    /// Tokens per window [default: 512]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) context: Option<usize>,
 
     /// How text is cut: `kld` keeps fragments apart and scores no token twice; `llama.cpp` cuts and scores exactly as its
-    /// --kl-divergence does, so that numbers can be put side by side
-    #[arg(long, value_enum, default_value_t = ProtocolName::Kld)]
-    pub(crate) protocol: ProtocolName,
+    /// --kl-divergence does, so that numbers can be put side by side [default: kld]
+    #[arg(long, value_enum)]
+    pub(crate) protocol: Option<ProtocolName>,
 
     /// At most so many windows: the first ones, or with --seed a random choice
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) max_windows: Option<usize>,
 
     /// Choose the windows of --max-windows at random; the same seed chooses the same windows
-    #[arg(long, value_name = "N", requires = "max_windows")]
+    #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
 }
 
 impl TextArgs {
+    /// The text's fragments; none where none is named.
     pub(crate) fn fragments(&self) -> anyhow::Result<Vec<Fragment>> {
+        if self.text.is_empty() {
+            return Ok(Vec::new());
+        }
         read_fragments(&self.text, &self.field).context("cannot read the text")
+    }
+
+    /// The recording among the models that brings the text, where none is named; how that was cut is not to be said again.
+    pub(crate) fn recorded<'a>(
+        &self,
+        mut sources: impl Iterator<Item = &'a dyn LogitSource>,
+        scored: Option<ScoredName>,
+    ) -> anyhow::Result<Option<&'a Script>> {
+        if !self.text.is_empty() {
+            return Ok(None);
+        }
+        let Some(script) = sources.find_map(|source| source.script()) else {
+            bail!(
+                "no text: name it with --text (only a recording among the models would bring its own)"
+            );
+        };
+        let asked = [
+            ("--context", self.context.map(|c| c.to_string())),
+            ("--protocol", self.protocol.as_ref().and_then(value_name)),
+            ("--score", scored.as_ref().and_then(value_name)),
+        ];
+        let cut = &script.protocol;
+        let was = [&cut.context.to_string(), &cut.name, &cut.scored];
+        for ((flag, asked), was) in asked.into_iter().zip(was) {
+            if let Some(asked) = asked.filter(|asked| asked != was) {
+                bail!(
+                    "the recording was cut with {flag} {was}, not {asked}: leave {flag} away, or record again"
+                );
+            }
+        }
+        Ok(Some(script))
     }
 
     /// How the text is cut; `usual` is what the verb scores unless told otherwise.
     pub(crate) fn cut(&self, scored: Option<ScoredName>, usual: ScoredName) -> anyhow::Result<Cut> {
-        let (protocol, usual) = match self.protocol {
+        ensure!(
+            self.seed.is_none() || self.max_windows.is_some(),
+            "--seed chooses among windows: say of how many with --max-windows"
+        );
+        self.seeded_cut(scored, usual)
+    }
+
+    /// The same where a seed has a use without `--max-windows`.
+    pub(crate) fn seeded_cut(
+        &self,
+        scored: Option<ScoredName>,
+        usual: ScoredName,
+    ) -> anyhow::Result<Cut> {
+        let (protocol, usual) = match self.protocol.unwrap_or(ProtocolName::Kld) {
             ProtocolName::Kld => (Protocol::Kld, usual),
             ProtocolName::LlamaCpp => (Protocol::LlamaCpp, ScoredName::SecondHalf),
         };
@@ -61,7 +111,7 @@ impl TextArgs {
         };
         Ok(Cut {
             protocol,
-            context: self.context,
+            context: self.context.unwrap_or(512),
             scored,
             max_windows: self.max_windows,
             seed: self.seed,
@@ -190,6 +240,11 @@ pub(crate) fn refuse_overwriting(
         );
     }
     Ok(())
+}
+
+/// The name that a value has on the command line.
+fn value_name<V: ValueEnum>(value: &V) -> Option<String> {
+    Some(value.to_possible_value()?.get_name().to_owned())
 }
 
 fn positive(text: &str) -> Result<usize, String> {

@@ -5,9 +5,13 @@ mod compare;
 mod dist;
 mod exit;
 mod info;
+mod merge;
 mod models;
 mod output;
 mod progress;
+mod quantize;
+mod record;
+mod run_folder;
 mod score;
 mod text;
 
@@ -23,21 +27,31 @@ use clap::Parser;
 #[command(name = "kld", version, propagate_version = true)]
 enum Verb {
     Dist(dist::DistArgs),
-    Compare(compare::CompareArgs),
+    Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
     Text(text::TextArgs),
+    Record(record::RecordArgs),
+    Merge(merge::MergeArgs),
     Info(info::InfoArgs),
 }
 
+impl Verb {
+    fn run(self) -> anyhow::Result<exit::Outcome> {
+        match self {
+            Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
+            Verb::Compare(args) => compare::run(&args),
+            Verb::Score(args) => score::run(&args),
+            Verb::Text(args) => text::run(&args),
+            Verb::Record(args) => record::run(&args),
+            Verb::Merge(args) => merge::run(&args),
+            Verb::Info(args) => info::run(&args),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let outcome = match Verb::parse() {
-        Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
-        Verb::Compare(args) => compare::run(&args),
-        Verb::Score(args) => score::run(&args),
-        Verb::Text(args) => text::run(&args),
-        Verb::Info(args) => info::run(&args),
-    };
-    match outcome {
+    let arguments = run_folder::recalled(std::env::args_os().collect());
+    match arguments.and_then(|arguments| Verb::parse_from(arguments).run()) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             #[expect(

@@ -2,14 +2,21 @@
 
 mod memory;
 
-use std::{env, ffi::OsString, fs, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use kld_models::{
-    Tokenizer,
-    gguf::Metadata,
+    LogitSource, Recording, Tokenizer,
+    gguf::{BlockType, Metadata},
     hub::{Format, HubOptions, Location},
-    native::{LoadOptions, NativeModel},
+    llama_cpp::LogProbFile,
+    native::{LoadOptions, NativeModel, Selection},
 };
 
 use crate::progress::Terminal;
@@ -42,24 +49,133 @@ impl<'a> Opener<'a> {
             .with_context(|| format!("cannot find model {name}"))
     }
 
-    /// Opens a model.
-    pub(crate) fn open(&mut self, name: &str) -> anyhow::Result<NativeModel> {
+    /// Opens whatever gives logits: a model, or a recording of one.
+    pub(crate) fn open(&mut self, name: &str) -> anyhow::Result<Source> {
+        let path = Path::new(name);
+        if Recording::is_one(path) {
+            let recording = Recording::open(path, &self.options(name, None))
+                .with_context(|| format!("cannot open recording {name}"))?;
+            self.account(recording.resident_bytes());
+            return Ok(Source::Recording(Box::new(recording)));
+        }
+        if LogProbFile::is_one(path) {
+            bail!(
+                "{name} is llama.cpp's file of log-probs, which knows no tokenizer: give it as the reference P, beside a model whose \
+                 tokenizer it is read with"
+            );
+        }
+        Ok(Source::Model(Box::new(self.open_model(name)?)))
+    }
+
+    /// Opens a reference and candidates, in the order in which they are named, save that a reference without tokenizer takes that of
+    /// a candidate.
+    pub(crate) fn open_all(
+        &mut self,
+        reference: &str,
+        candidates: &[String],
+    ) -> anyhow::Result<(Source, Vec<Source>)> {
+        let path = Path::new(reference);
+        if !LogProbFile::is_one(path) {
+            return Ok((
+                self.open(reference)?,
+                candidates
+                    .iter()
+                    .map(|q| self.open(q))
+                    .collect::<anyhow::Result<_>>()?,
+            ));
+        }
+        let candidates: Vec<Source> = candidates
+            .iter()
+            .map(|q| self.open(q))
+            .collect::<anyhow::Result<_>>()?;
+        let lender = candidates
+            .first()
+            .context("no candidate whose tokenizer could be used")?;
+        let tokenizer = lender.tokenizer().clone();
+        let file = LogProbFile::open(path, tokenizer, Some(reference))
+            .with_context(|| format!("cannot open {reference}"))?;
+        Ok((Source::LogProbs(Box::new(file)), candidates))
+    }
+
+    /// Opens a model that is run.
+    pub(crate) fn open_model(&mut self, name: &str) -> anyhow::Result<NativeModel> {
         let location = self.locate(name)?;
-        let options = LoadOptions {
-            memory_limit_bytes: self.memory,
-            name: Some(name.to_owned()),
-            revision: location.commit.clone(),
-        };
+        let options = self.options(name, location.commit.clone());
         let tokenizer = tokenizer(&location)?;
         let model = match location.format {
             Format::Folder => NativeModel::open_folder(&location.path, tokenizer, &options),
             Format::Gguf => NativeModel::open_gguf(&location.path, tokenizer, &options),
         }
         .with_context(|| format!("cannot open model {name}"))?;
-        if let Some(memory) = &mut self.memory {
-            *memory = memory.saturating_sub(model.resident_bytes());
-        }
+        self.account(model.resident_bytes());
         Ok(model)
+    }
+
+    /// Makes a candidate of a model by quantizing the selected matrices.
+    pub(crate) fn quantized(
+        &mut self,
+        model: &NativeModel,
+        dtype: BlockType,
+        selection: &Selection,
+    ) -> kld_models::Result<NativeModel> {
+        let blocks = model.quantized(dtype, selection, self.observer)?;
+        let only = match selection.patterns() {
+            [] => String::new(),
+            patterns => format!(" only {}", patterns.join(" ")),
+        };
+        let dtype = dtype.name().to_lowercase();
+        let name = format!("{} → {dtype}{only}", model.card().name);
+        let made = model.with(&name, &blocks, self.memory)?;
+        self.account(made.resident_bytes());
+        Ok(made)
+    }
+
+    fn options(&self, name: &str, revision: Option<String>) -> LoadOptions {
+        LoadOptions {
+            memory_limit_bytes: self.memory,
+            name: Some(name.to_owned()),
+            revision,
+        }
+    }
+
+    /// Takes what is held from the memory that is left.
+    fn account(&mut self, bytes: u64) {
+        if let Some(memory) = &mut self.memory {
+            *memory = memory.saturating_sub(bytes);
+        }
+    }
+}
+
+/// Somebody who gives logits, by what it is.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Model(Box<NativeModel>),
+    Recording(Box<Recording>),
+    LogProbs(Box<LogProbFile>),
+}
+
+impl Source {
+    /// The model, for what only a model that is run can do.
+    pub(crate) fn model(&self, flag: &str) -> anyhow::Result<&NativeModel> {
+        match self {
+            Source::Model(model) => Ok(model),
+            _ => bail!(
+                "{flag} runs P in another way, but {} is not run, only its rows are read: give the model itself as P",
+                self.card().name
+            ),
+        }
+    }
+}
+
+impl Deref for Source {
+    type Target = dyn LogitSource;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Source::Model(model) => &**model,
+            Source::Recording(recording) => &**recording,
+            Source::LogProbs(file) => &**file,
+        }
     }
 }
 

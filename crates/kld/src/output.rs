@@ -27,6 +27,14 @@ pub(crate) fn remove_drafts() {
     });
 }
 
+/// Says a line on stdout; a reader that has gone away is no error.
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to stdout"),
+    }
+}
+
 /// A place for one result. A file is written beside its final name and renamed, so that nobody ever sees half of it, and an
 /// older result survives a run that fails.
 #[derive(Debug)]

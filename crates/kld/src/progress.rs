@@ -66,6 +66,11 @@ impl Terminal {
         }
     }
 
+    /// Says what can be done next.
+    pub(crate) fn hint(text: &str) {
+        eprintln!("hint: {text}");
+    }
+
     fn draw(&self, progress: &Progress) {
         let bar = self.bar.get_or_init(|| {
             let style = ProgressStyle::with_template(

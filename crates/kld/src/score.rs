@@ -64,8 +64,9 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let model = Opener::new(args.work.memory.map(|size| size.0), &observer).open(&args.model)?;
 
+    args.text.recorded(std::iter::once(&*model), args.score)?;
     let scored = score(
-        &model,
+        &*model,
         &fragments,
         &args.text.cut(args.score, ScoredName::All)?,
         work,

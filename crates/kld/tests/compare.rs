@@ -1,98 +1,15 @@
 //! Scenarios of `kld compare`, `kld score` and `kld info`, run through the program itself on tiny models.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot read its own data has failed"
-)]
+mod desk;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use kld_models::gguf::{BlockType, requantize};
+use desk::{Desk, TEXT, golden, stderr};
 use serde_json::Value;
-use tempfile::TempDir;
-
-const TEXT: &str = "To be, or not to be, that is the question: whether it is nobler in the mind to suffer the slings and arrows of \
-                    fortune, or to take arms against a sea of troubles, and by opposing end them.";
-
-/// A folder with `p.gguf`, its forms `q8_0.gguf` and `q4_0.gguf`, and `text.txt`.
-struct Desk {
-    folder: TempDir,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let desk = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let source = golden("llama/model.gguf");
-        fs::copy(&source, desk.path("p.gguf")).unwrap();
-        for form in ["q8_0", "q4_0"] {
-            let dtype = BlockType::from_name(&form.to_uppercase()).unwrap();
-            requantize(&source, &desk.path(&format!("{form}.gguf")), dtype).unwrap();
-        }
-        fs::write(desk.path("text.txt"), TEXT).unwrap();
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn kld(&self, arguments: &str) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kld"));
-        command
-            .args(arguments.split_whitespace())
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null());
-        command
-            .env("HF_HUB_CACHE", self.path("no-cache"))
-            .env("HF_HUB_OFFLINE", "1")
-            .env_remove("KLD_ISA");
-        command
-    }
-
-    /// What a run that should succeed prints.
-    fn printed(&self, arguments: &str) -> String {
-        let output = self.kld(arguments);
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// What is said to somebody whose input is refused.
-    fn refused(&self, arguments: &str) -> String {
-        let output = self.kld(arguments);
-        assert_eq!(
-            (output.status.code(), output.stdout.len()),
-            (Some(2), 0),
-            "{}",
-            stderr(&output)
-        );
-        stderr(&output)
-    }
-
-    fn json(&self, arguments: &str) -> Value {
-        serde_json::from_str(&self.printed(&format!("{arguments} --json -"))).unwrap()
-    }
-}
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../golden/models")
-        .join(name)
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 #[test]
 fn the_table_says_how_far_a_quantized_model_has_moved() {
@@ -135,10 +52,10 @@ fn several_candidates_begin_with_an_overview() {
     let table =
         Desk::new().printed("compare p.gguf q8_0.gguf q4_0.gguf --text text.txt --context 32");
     let overview: Vec<&str> = table.lines().skip(3).take(3).collect();
-    insta::assert_snapshot!(overview.join("\n"), @r"
-    candidate     size         KL(P‖Q) nats     99 %  top-1 agreement        ppl ratio
-    q8_0.gguf  26.2 kB  0.000439 ± 0.000033  0.00142     96.9 ± 1.1 %  1.0009 ± 0.0023
-    q4_0.gguf  18.6 kB      0.1066 ± 0.0070    0.347     50.9 ± 5.3 %    1.025 ± 0.030
+    insta::assert_snapshot!(overview.join("\n"), @"
+    ranking    group     size  bits/weight  front         KL(P‖Q) nats  over the one above     99 %  top-1 agreement        ppl ratio
+    q8_0.gguf      a  26.2 kB        11.29      ●  0.000439 ± 0.000033                      0.00142     96.9 ± 1.1 %  1.0009 ± 0.0023
+    q4_0.gguf      b  18.6 kB         7.99      ●      0.1066 ± 0.0070    +0.1061 ± 0.0069    0.347     50.9 ± 5.3 %    1.025 ± 0.030
     ");
 }
 
@@ -147,9 +64,9 @@ fn the_json_has_what_its_page_says() {
     let desk = Desk::new();
     let result =
         desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
-    insta::assert_snapshot!(shape(&result), @r"
-     candidates protocol reference run schema
-    .candidates[] by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
+    insta::assert_snapshot!(shape(&result), @"
+     candidates noise_floor pick protocol ranking reference run schema sequential
+    .candidates[] above_noise_floor by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
     .candidates[].by_confidence[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].by_position[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].delta_p mean± rms±

@@ -7,7 +7,10 @@ use crate::{
     ModelCard,
     estimate::{ClusterUnit, Estimate},
     gate::Verdict,
+    pick::Pick,
     quantile::Quantiles,
+    ranking::Ranking,
+    sequential::Sequential,
     summary::{CONFIDENCE_EDGES, Quantity, Summary, Sums, WindowSums, position_range},
 };
 
@@ -22,8 +25,50 @@ pub struct Comparison {
     pub protocol: ProtocolRecord,
     /// One entry per candidate Q, in the order given.
     pub candidates: Vec<Candidate>,
+    /// Which of several candidates is really better; `None` for one.
+    #[serde(default)]
+    pub ranking: Option<Ranking>,
+    /// The candidate picked, where one was asked for.
+    #[serde(default)]
+    pub pick: Option<Pick>,
+    /// How the run stopped, where it was to go on until the mean is known well enough.
+    #[serde(default)]
+    pub sequential: Option<Sequential>,
+    /// What P against itself gives, where it was asked for.
+    #[serde(default)]
+    pub noise_floor: Option<NoiseFloor>,
     /// How the run went.
     pub run: RunRecord,
+}
+
+/// P against P computed in another, equally valid way, on the same positions: what no number below can be told from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoiseFloor {
+    /// The other way.
+    pub compute: String,
+    /// Scored positions that entered the means.
+    pub positions: u64,
+    /// Scored positions left out because logits or divergences were not finite.
+    pub not_finite: u64,
+    /// Forward KL.
+    pub kl: Divergence,
+    /// Share of positions where both have the same most likely token.
+    pub top1_agreement: Estimate,
+}
+
+impl NoiseFloor {
+    /// Turns what was measured of the other way of computing P into the floor.
+    #[must_use]
+    pub fn new(other: &ModelCard, summary: &Summary) -> Self {
+        let mean = |quantity| summary.mean(|w| Some(&w.all), |s: &Sums| s[quantity]);
+        Self {
+            compute: other.compute.clone(),
+            positions: summary.total().count,
+            not_finite: summary.not_finite(),
+            kl: Divergence::new(mean(Quantity::Kl), &summary.kl),
+            top1_agreement: mean(Quantity::Top1Agreement).within(0.0, 1.0),
+        }
+    }
 }
 
 impl Comparison {
@@ -78,6 +123,9 @@ pub struct Candidate {
     pub worst: Vec<WorstToken>,
     /// What the user should know before trusting the numbers.
     pub warnings: Vec<String>,
+    /// By how much the mean KL is larger than the noise floor, on the same tokens; where a floor was asked for.
+    #[serde(default)]
+    pub above_noise_floor: Option<Estimate>,
     /// The verdict of the gate, where one was given.
     pub verdict: Option<Verdict>,
 }
@@ -127,6 +175,7 @@ impl Candidate {
             fragments,
             worst,
             warnings: Vec::new(),
+            above_noise_floor: None,
             verdict: None,
         }
     }

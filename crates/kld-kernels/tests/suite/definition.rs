@@ -74,6 +74,16 @@ fn assert_same(what: &str, got: &RowPair, expected: &RowPair) {
         got.topk_overlap, expected.topk_overlap,
         "{what}: topk_overlap"
     );
+    for (side, got, expected) in [
+        ("likely_p", got.likely_p, expected.likely_p),
+        ("likely_q", got.likely_q, expected.likely_q),
+    ] {
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_eq!(got.token, expected.token, "{what}: {side}");
+            let (got, expected) = (f64::from(got.prob), f64::from(expected.prob));
+            close(side, got, expected, PROBABILITY, 0.0);
+        }
+    }
     assert_eq!(
         got.observed.is_some(),
         expected.observed.is_some(),

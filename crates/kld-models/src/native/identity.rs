@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::Opened;
 use super::store::Store;
+use crate::gguf::BlockType;
 use crate::{Error, Result};
 
 /// The card of an opened model.
@@ -34,6 +35,8 @@ pub(crate) fn card(path: &Path, opened: &Opened, compute: &str) -> Result<ModelC
             .sum(),
         vocabulary: config.vocabulary,
         context_length: config.context_length,
+        recorded: None,
+        quantized: None,
     })
 }
 
@@ -80,6 +83,34 @@ pub(crate) fn hash(store: &Store) -> String {
         _ => Sha256::digest(hashes.concat()).to_vec(),
     };
     hex(&whole)
+}
+
+/// SHA-256 of the bytes of a file, lower-case hex.
+pub(crate) fn hash_bytes(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 for a model with other tensors in the place of some of its own: over the hash of the model, and name, type, length
+/// and bytes of each of the others in the order of their names. The model's own hash where there are none.
+pub(crate) fn hash_with<'a>(
+    model: &str,
+    others: impl Iterator<Item = (&'a str, BlockType, &'a [u8])>,
+) -> String {
+    let mut others = others.peekable();
+    if others.peek().is_none() {
+        return model.to_owned();
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(model);
+    for (name, dtype, bytes) in others {
+        for text in [name, dtype.name()] {
+            hasher.update(text);
+            hasher.update([0]);
+        }
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    }
+    hex(&hasher.finalize())
 }
 
 fn hex(bytes: &[u8]) -> String {

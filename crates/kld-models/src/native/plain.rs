@@ -20,9 +20,19 @@ use matmul::{Onto, View, multiply};
 use pool::{Buffer, Pool};
 
 /// See the module's documentation.
+#[derive(Clone)]
 pub(crate) struct Plain {
     store: Arc<Store>,
     buffers: Arc<Pool>,
+    activations: Activations,
+}
+
+/// What the rows between two operations are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activations {
+    F32,
+    /// Every value that an operation gives is rounded to the nearest bf16, ties to even.
+    Bf16,
 }
 
 /// Rows of `width` values, one after the other.
@@ -39,23 +49,42 @@ pub(crate) struct Matrix {
 }
 
 /// The matrix that makes logits: in panels of outputs, held or made when used.
+#[derive(Clone)]
 pub(crate) struct Head {
     matrix: StoredMatrix,
-    panels: Option<Vec<Matrix>>,
+    panels: Option<Arc<Vec<Matrix>>>,
 }
 
 /// Outputs of a panel of the head; what is made at a time where the head does not fit memory.
 const PANEL: usize = 4096;
 
 impl Head {
+    /// Whether it is held as f32.
+    pub(crate) fn is_held(&self) -> bool {
+        self.panels.is_some()
+    }
+
+    /// The same matrix from another store.
+    pub(crate) fn reload(&self, store: &Store) -> Result<Self> {
+        Self::load(store, self.matrix.clone(), Residency::Held)
+    }
+
+    /// The same matrix, made anew each time it is used.
+    pub(crate) fn made_when_used(&self) -> Self {
+        Self {
+            matrix: self.matrix.clone(),
+            panels: None,
+        }
+    }
+
     /// Takes the head from the store.
     pub(crate) fn load(store: &Store, matrix: StoredMatrix, residency: Residency) -> Result<Self> {
         let panels = match residency {
-            Residency::Held => Some(
+            Residency::Held => Some(Arc::new(
                 starts(&matrix)
                     .map(|first| panel(store, &matrix, first))
                     .collect::<Result<_>>()?,
-            ),
+            )),
             Residency::MadeWhenUsed => None,
         };
         store.release();
@@ -90,7 +119,8 @@ impl Arithmetic for Plain {
     type Rows = Rows;
     /// Rows are read from the file when they are picked.
     type Table = Stored;
-    type Matrix = Matrix;
+    /// Shared by the candidates that leave it as it is.
+    type Matrix = Arc<Matrix>;
     type Vector = Vec<f32>;
 
     fn pick(&self, table: &Stored, numbers: &[u32]) -> Result<Rows> {
@@ -102,23 +132,23 @@ impl Arithmetic for Plain {
                 out.copy_from_slice(chunk);
             })?;
         }
-        Ok(out)
+        Ok(self.kept(out))
     }
 
     fn add(&self, mut x: Rows, y: &Rows) -> Result<Rows> {
         loops::add(&mut x.values, &y.values);
-        Ok(x)
+        Ok(self.kept(x))
     }
 
-    fn apply(&self, matrix: &Matrix, x: &Rows) -> Result<Rows> {
+    fn apply(&self, matrix: &Arc<Matrix>, x: &Rows) -> Result<Rows> {
         let mut out = self.rows(x.count(), matrix.outputs);
         matrix.apply(x, &mut out, Onto::Replace);
-        Ok(out)
+        Ok(self.kept(out))
     }
 
-    fn apply_onto(&self, mut onto: Rows, matrix: &Matrix, x: &Rows) -> Result<Rows> {
+    fn apply_onto(&self, mut onto: Rows, matrix: &Arc<Matrix>, x: &Rows) -> Result<Rows> {
         matrix.apply(x, &mut onto, Onto::Add);
-        Ok(onto)
+        Ok(self.kept(onto))
     }
 
     fn normalize(&self, x: &Rows, norm: &NormWeights<Self>) -> Result<Rows> {
@@ -126,11 +156,11 @@ impl Arithmetic for Plain {
         for (row, out) in x.values.chunks(x.width).zip(out.values.chunks_mut(x.width)) {
             normalize_row(row, norm, out);
         }
-        Ok(out)
+        Ok(self.kept(out))
     }
 
     fn activate(&self, x: Rows, activation: Activation) -> Result<Rows> {
-        Ok(match activation {
+        Ok(self.kept(match activation {
             Activation::SwiGlu => {
                 let mut out = self.rows(x.count(), x.width / 2);
                 loops::silu_times(&x.values, x.width / 2, &mut out.values);
@@ -141,12 +171,12 @@ impl Arithmetic for Plain {
                 loops::gelu_tanh(&mut x.values);
                 x
             }
-        })
+        }))
     }
 
     fn attend(&self, qkv: Rows, attention: &Attention<'_, Self>) -> Result<Rows> {
         let out = self.rows(qkv.count(), attention.heads * attention.head_width);
-        Ok(attention::attend(qkv, attention, out))
+        Ok(self.kept(attention::attend(qkv, attention, out)))
     }
 }
 
@@ -156,7 +186,34 @@ impl Plain {
         Self {
             store,
             buffers: Arc::default(),
+            activations: Activations::F32,
         }
+    }
+
+    /// The same with other tensors.
+    pub(crate) fn on(&self, store: Arc<Store>) -> Self {
+        Self {
+            store,
+            ..self.clone()
+        }
+    }
+
+    /// The same with activations kept in another type.
+    pub(crate) fn keeping(&self, activations: Activations) -> Self {
+        Self {
+            activations,
+            ..self.clone()
+        }
+    }
+
+    /// What an operation gave, as it is kept.
+    fn kept(&self, mut rows: Rows) -> Rows {
+        if self.activations == Activations::Bf16 {
+            for value in rows.values.iter_mut() {
+                *value = half::bf16::from_f32(*value).to_f32();
+            }
+        }
+        rows
     }
 
     /// Rows that are to be written.
@@ -194,7 +251,7 @@ impl Load for Plain {
         store.read(store.get(name, &[length])?)
     }
 
-    fn matrix(&self, store: &Store, parts: &[StoredMatrix]) -> Result<Matrix> {
+    fn matrix(&self, store: &Store, parts: &[StoredMatrix]) -> Result<Arc<Matrix>> {
         let outputs = parts.iter().map(|part| part.outputs).sum();
         let inputs = parts.first().map_or(0, |part| part.inputs);
         let mut weights = vec![0.0; inputs * outputs];
@@ -206,11 +263,11 @@ impl Load for Plain {
             first += part.outputs;
         }
         let bias = parts.iter().any(|part| part.has_bias).then_some(bias);
-        Ok(Matrix {
+        Ok(Arc::new(Matrix {
             weights,
             bias,
             outputs,
-        })
+        }))
     }
 }
 

@@ -1,12 +1,14 @@
 //! The stored tensors of a model, mapped into memory and turned into f32 a piece at a time.
 //!
 //! Whatever the container, a tensor here is a name, a shape (outermost first), a [`BlockType`] and a range of
-//! bytes that is known to lie inside its file. Nothing is read before it is asked for.
+//! bytes that is known to lie inside its file. Nothing is read before it is asked for. A store can be had
+//! [with](Store::with) some of its tensors replaced by others that lie in memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 use candle_core::quantized::{QStorage, QTensor};
@@ -19,7 +21,7 @@ use crate::{Error, Result};
 /// The weight files of a model and the directory of what is in them.
 #[derive(Debug)]
 pub(crate) struct Store {
-    files: Vec<(PathBuf, Mmap)>,
+    files: Arc<Vec<(PathBuf, Mmap)>>,
     tensors: BTreeMap<String, Stored>,
 }
 
@@ -28,8 +30,20 @@ pub(crate) struct Store {
 pub(crate) struct Stored {
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: BlockType,
-    file: usize,
-    bytes: Range<usize>,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    File {
+        file: usize,
+        bytes: Range<usize>,
+    },
+    /// In memory, as blocks of a type that may be wider than the one that the tensor is meant to be stored in.
+    Memory {
+        bytes: Arc<[u8]>,
+        blocks: BlockType,
+    },
 }
 
 /// Values turned into f32 at a time: keeps the copy on the way small and in cache.
@@ -39,7 +53,7 @@ impl Store {
     /// The tensors of a GGUF file whose header has been read.
     pub(crate) fn gguf(path: &Path, header: &Header) -> Result<Self> {
         let mut store = Self {
-            files: vec![(path.to_owned(), map(path)?)],
+            files: Arc::new(vec![(path.to_owned(), map(path)?)]),
             tensors: BTreeMap::new(),
         };
         for tensor in &header.tensors {
@@ -56,8 +70,10 @@ impl Store {
             let stored = Stored {
                 shape: tensor.shape.clone(),
                 dtype: tensor.dtype,
-                file: 0,
-                bytes: start..end,
+                place: Place::File {
+                    file: 0,
+                    bytes: start..end,
+                },
             };
             store.insert(&tensor.name, stored)?;
         }
@@ -66,19 +82,59 @@ impl Store {
 
     /// The tensors of one or several safetensors files.
     pub(crate) fn safetensors(paths: &[PathBuf]) -> Result<Self> {
+        let map_one = |path: &PathBuf| Ok((path.clone(), map(path)?));
+        let files = paths.iter().map(map_one).collect::<Result<Vec<_>>>()?;
         let mut store = Self {
-            files: Vec::new(),
+            files: Arc::new(files),
             tensors: BTreeMap::new(),
         };
-        for (file, path) in paths.iter().enumerate() {
-            let bytes = map(path)?;
-            let found = directory(path, &bytes, file)?;
-            store.files.push((path.clone(), bytes));
-            for (name, stored) in found {
+        for (file, (path, bytes)) in Arc::clone(&store.files).iter().enumerate() {
+            for (name, stored) in directory(path, bytes, file)? {
                 store.insert(&name, stored)?;
             }
         }
         Ok(store)
+    }
+
+    /// The one tensor called `name` that lies at `bytes` of a file.
+    pub(crate) fn single(
+        path: &Path,
+        name: &str,
+        dtype: BlockType,
+        shape: Vec<usize>,
+        bytes: Range<usize>,
+    ) -> Result<Self> {
+        let mut store = Self {
+            files: Arc::new(vec![(path.to_owned(), map(path)?)]),
+            tensors: BTreeMap::new(),
+        };
+        let fits = bytes.end <= store.files[0].1.len();
+        let stored = Stored {
+            shape,
+            dtype,
+            place: Place::File { file: 0, bytes },
+        };
+        let needed = dtype.bytes_for(stored.values() as u64);
+        if !fits || needed != Some(stored.size() as u64) {
+            let what = format!(
+                "{} bytes of {dtype} cannot be '{name}' of shape {:?}",
+                stored.size(),
+                stored.shape
+            );
+            return Err(Error::malformed(path, what));
+        }
+        store.insert(name, stored)?;
+        Ok(store)
+    }
+
+    /// The same files with other tensors in the place of those of the same names.
+    pub(crate) fn with(&self, others: impl IntoIterator<Item = (String, Stored)>) -> Self {
+        let mut tensors = self.tensors.clone();
+        tensors.extend(others);
+        Self {
+            files: Arc::clone(&self.files),
+            tensors,
+        }
     }
 
     /// The tensor of this name, if there is one.
@@ -139,8 +195,7 @@ impl Store {
         rows: Range<usize>,
         mut visit: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
-        let (_, file) = &self.files[stored.file];
-        let bytes = &file[stored.bytes.clone()];
+        let bytes = self.bytes(stored);
         let row_bytes = bytes.len() / stored.rows();
         let step = (VALUES_AT_ONCE / stored.columns()).max(1);
         let mut values = Vec::new();
@@ -148,7 +203,7 @@ impl Store {
             let last = rows.end.min(first + step);
             widen(
                 &bytes[first * row_bytes..last * row_bytes],
-                stored.dtype,
+                stored.blocks(),
                 &mut values,
             )?;
             visit(first, &values);
@@ -162,7 +217,6 @@ impl Store {
         let Some((name, stored)) = self.iter().find(|(_, stored)| unreadable(stored)) else {
             return Ok(());
         };
-        let (path, _) = &self.files[stored.file];
         let what = format!(
             "tensor '{name}' is stored as {}, which this program cannot read",
             stored.dtype
@@ -172,13 +226,28 @@ impl Store {
         } else {
             "save the model as F32, F16 or BF16"
         };
-        Err(Error::unsupported(path, what, hint))
+        Err(Error::unsupported(self.path_of(stored), what, hint))
     }
 
     /// Tells the system that the mapped pages are not needed now, so that they do not count as memory in use.
     pub(crate) fn release(&self) {
-        for (_, file) in &self.files {
+        for (_, file) in self.files.iter() {
             release(file);
+        }
+    }
+
+    /// A tensor's bytes, as blocks of [`Stored::blocks`].
+    pub(crate) fn bytes<'a>(&'a self, stored: &'a Stored) -> &'a [u8] {
+        match &stored.place {
+            Place::File { file, bytes } => &self.files[*file].1[bytes.clone()],
+            Place::Memory { bytes, .. } => bytes,
+        }
+    }
+
+    fn path_of(&self, stored: &Stored) -> &Path {
+        match stored.place {
+            Place::File { file, .. } => &self.files[file].0,
+            Place::Memory { .. } => self.path(),
         }
     }
 
@@ -194,6 +263,37 @@ impl Store {
 }
 
 impl Stored {
+    /// A tensor in memory; `blocks` is what `bytes` are, `dtype` what a file would have them in.
+    pub(crate) fn in_memory(
+        shape: Vec<usize>,
+        dtype: BlockType,
+        bytes: Arc<[u8]>,
+        blocks: BlockType,
+    ) -> Self {
+        let place = Place::Memory { bytes, blocks };
+        Self {
+            shape,
+            dtype,
+            place,
+        }
+    }
+
+    /// The type of the blocks that its bytes are.
+    pub(crate) fn blocks(&self) -> BlockType {
+        match self.place {
+            Place::File { .. } => self.dtype,
+            Place::Memory { blocks, .. } => blocks,
+        }
+    }
+
+    /// Bytes that it takes in memory; 0 where it stays in its file.
+    pub(crate) fn bytes_in_memory(&self) -> u64 {
+        match &self.place {
+            Place::File { .. } => 0,
+            Place::Memory { bytes, .. } => bytes.len() as u64,
+        }
+    }
+
     /// Number of values.
     pub(crate) fn values(&self) -> usize {
         self.shape.iter().product()
@@ -209,9 +309,15 @@ impl Stored {
         self.values() / self.columns()
     }
 
-    /// Bytes in the file.
+    /// Bytes in a file.
     pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
+        match &self.place {
+            Place::File { bytes, .. } => bytes.len(),
+            Place::Memory { .. } => {
+                let bytes = self.dtype.bytes_for(self.values() as u64);
+                bytes.map_or(0, |bytes| bytes as usize)
+            }
+        }
     }
 }
 
@@ -269,8 +375,10 @@ fn directory(path: &Path, bytes: &[u8], file: usize) -> Result<Vec<(String, Stor
             Stored {
                 shape,
                 dtype,
-                file,
-                bytes: start..start + view.data().len(),
+                place: Place::File {
+                    file,
+                    bytes: start..start + view.data().len(),
+                },
             },
         ));
     }
@@ -299,7 +407,7 @@ fn block_type(dtype: Dtype) -> BlockType {
     unsafe_code,
     reason = "a file is mapped, so that models larger than memory can be read"
 )]
-fn map(path: &Path) -> Result<Mmap> {
+pub(crate) fn map(path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     // SAFETY: the map is read-only, and only as bytes, of which every pattern is valid. If another process cuts
     // the file while it is used, the system ends this one (SIGBUS); a model file is not written to while in use.

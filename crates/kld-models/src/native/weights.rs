@@ -32,6 +32,13 @@ pub(crate) struct Loaded<A: Arithmetic> {
     final_norm: NormWeights<A>,
 }
 
+impl<A: Arithmetic> Loaded<A> {
+    /// The table of the embedding.
+    pub(crate) fn embedding(&self) -> &A::Table {
+        &self.embedding
+    }
+}
+
 enum Layers<A: Arithmetic> {
     Held(Vec<Layer<A>>),
     MadeWhenUsed,
@@ -116,14 +123,63 @@ impl Plan {
         store: &Store,
         residency: Residency,
     ) -> Result<Loaded<A>> {
+        let make = |layer| {
+            self.layer(arithmetic, store, layer, |_, parts| {
+                arithmetic.matrix(store, parts)
+            })
+        };
         let layers = match residency {
             Residency::MadeWhenUsed => Layers::MadeWhenUsed,
-            Residency::Held => Layers::Held(
-                (0..self.config.layers)
-                    .map(|i| self.layer(arithmetic, store, i))
-                    .collect::<Result<_>>()?,
-            ),
+            Residency::Held => {
+                Layers::Held((0..self.config.layers).map(make).collect::<Result<_>>()?)
+            }
         };
+        self.with_layers(arithmetic, store, layers)
+    }
+
+    /// Makes the weights anew from a store of which `changed` tells the names of the tensors that are not those that `held`
+    /// was made from; matrices without a changed part are shared.
+    pub(crate) fn reload<A: Load>(
+        &self,
+        arithmetic: &A,
+        store: &Store,
+        held: &Loaded<A>,
+        changed: impl Fn(&str) -> bool,
+    ) -> Result<Loaded<A>>
+    where
+        A::Matrix: Clone,
+    {
+        let layers = match &held.layers {
+            Layers::MadeWhenUsed => Layers::MadeWhenUsed,
+            Layers::Held(layers) => {
+                let remake = |(index, layer): (usize, &Layer<A>)| {
+                    let held = [&layer.qkv, &layer.output, &layer.expand, &layer.contract];
+                    self.layer(arithmetic, store, index, |slot, parts| {
+                        if parts.iter().any(|part| changed(&part.weight_name())) {
+                            arithmetic.matrix(store, parts)
+                        } else {
+                            Ok(held[slot].clone())
+                        }
+                    })
+                };
+                Layers::Held(
+                    layers
+                        .iter()
+                        .enumerate()
+                        .map(remake)
+                        .collect::<Result<_>>()?,
+                )
+            }
+        };
+        self.with_layers(arithmetic, store, layers)
+    }
+
+    fn with_layers<A: Load>(
+        &self,
+        arithmetic: &A,
+        store: &Store,
+        layers: Layers<A>,
+    ) -> Result<Loaded<A>> {
         let positions = match self.config.positions {
             Positions::Learned => Some(arithmetic.table(
                 store,
@@ -150,7 +206,14 @@ impl Plan {
         })
     }
 
-    fn layer<A: Load>(&self, arithmetic: &A, store: &Store, index: usize) -> Result<Layer<A>> {
+    /// A layer, whose four matrices `make` gives: their slot, and the stored matrices that are stacked there.
+    fn layer<A: Load>(
+        &self,
+        arithmetic: &A,
+        store: &Store,
+        index: usize,
+        make: impl Fn(usize, &[StoredMatrix]) -> Result<A::Matrix>,
+    ) -> Result<Layer<A>> {
         let (names, config) = (self.names, &self.config);
         let norm = |name, kind, width| {
             self.norm(arithmetic, store, &names.in_layer(index, name), kind, width)
@@ -158,17 +221,17 @@ impl Plan {
         let [qkv, output, expand, contract] = self.matrices(index);
         let layer = Layer {
             attention_norm: norm(names.attention_norm, config.norm, config.hidden)?,
-            qkv: arithmetic.matrix(store, &qkv)?,
+            qkv: make(0, &qkv)?,
             qk_norms: if config.qk_norm {
                 let q_norm = norm(names.q_norm, Norm::Rms, config.head_width)?;
                 Some((q_norm, norm(names.k_norm, Norm::Rms, config.head_width)?))
             } else {
                 None
             },
-            output: arithmetic.matrix(store, &output)?,
+            output: make(1, &output)?,
             mlp_norm: norm(names.mlp_norm, config.norm, config.hidden)?,
-            expand: arithmetic.matrix(store, &expand)?,
-            contract: arithmetic.matrix(store, &contract)?,
+            expand: make(2, &expand)?,
+            contract: make(3, &contract)?,
         };
         store.release();
         Ok(layer)
@@ -195,8 +258,29 @@ impl Plan {
         })
     }
 
+    /// Every matrix that is multiplied with, and the embedding, with the layer that it belongs to.
+    pub(crate) fn all_matrices(&self) -> Vec<(Option<usize>, StoredMatrix)> {
+        let (inputs, outputs) = (self.config.hidden, self.config.vocabulary);
+        let table = |name: &str| StoredMatrix {
+            name: name.to_owned(),
+            inputs,
+            outputs,
+            has_bias: false,
+            layout: Layout::Outputs,
+        };
+        let mut all = vec![(None, table(self.names.embedding))];
+        for layer in 0..self.config.layers {
+            let matrices = self.matrices(layer).into_iter().flatten();
+            all.extend(matrices.map(|matrix| (Some(layer), matrix)));
+        }
+        if !self.config.tied {
+            all.push((None, self.head()));
+        }
+        all
+    }
+
     /// The matrices of a layer: queries, keys and values; output; into the perceptron; out of it.
-    fn matrices(&self, layer: usize) -> [Vec<StoredMatrix>; 4] {
+    pub(crate) fn matrices(&self, layer: usize) -> [Vec<StoredMatrix>; 4] {
         let (names, config) = (self.names, &self.config);
         let matrix = |name: &str, inputs, outputs, has_bias| StoredMatrix {
             name: names.in_layer(layer, name),
@@ -323,7 +407,13 @@ impl<A: Load> Weights<A> for Ready<'_, A> {
     fn with_layer<T>(&self, layer: usize, run: impl FnOnce(&Layer<A>) -> Result<T>) -> Result<T> {
         match &self.loaded.layers {
             Layers::Held(layers) => run(&layers[layer]),
-            Layers::MadeWhenUsed => run(&self.plan.layer(self.arithmetic, self.store, layer)?),
+            Layers::MadeWhenUsed => {
+                run(&self
+                    .plan
+                    .layer(self.arithmetic, self.store, layer, |_, parts| {
+                        self.arithmetic.matrix(self.store, parts)
+                    })?)
+            }
         }
     }
 
