@@ -126,6 +126,7 @@ fn golden() -> Result<()> {
     python("golden/ranking/generate.py", &[])?;
     python("golden/sequential/generate.py", &[])?;
     python("golden/quantize/generate.py", &[])?;
+    python("golden/text/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/models/smollm2.py", &[&model, &requantize])?;
     python(

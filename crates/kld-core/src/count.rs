@@ -15,12 +15,14 @@
 mod bootstrap;
 mod estimate;
 mod estimator;
+mod method;
 
-pub use bootstrap::{Bootstrap, ENOUGH_RESAMPLES};
+pub use bootstrap::{Bootstrap, ENOUGH_RESAMPLES, estimate_from_redrawn};
 pub use estimate::{
     CountEstimates, ENOUGH_COVERAGE, ENOUGH_DRAWS, EstimatorResult, SampleCard, Warning, estimate,
 };
 pub use estimator::Estimator;
+pub use method::{Compared, Divergence, Method};
 
 use crate::{Error, Result};
 

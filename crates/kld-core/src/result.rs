@@ -7,6 +7,7 @@ mod compare;
 mod info;
 mod recording;
 mod score;
+mod text;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -15,6 +16,10 @@ pub use compare::{
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+pub use text::{
+    Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
+    PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_SCHEMA, TermCount, TextComparison, TextCounts,
+};
 
 use serde::{Deserialize, Serialize};
 

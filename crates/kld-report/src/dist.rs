@@ -149,7 +149,7 @@ fn inputs(result: &DistResult) -> String {
 }
 
 /// What smoothing did, to the full: it is never silent.
-fn smoothed(smoothing: Smoothing, entries: usize) -> String {
+pub(crate) fn smoothed(smoothing: Smoothing, entries: usize) -> String {
     let added = |each: f64, what: &str| {
         let in_all = short(each * entries as f64);
         format!(
@@ -160,6 +160,10 @@ fn smoothed(smoothing: Smoothing, entries: usize) -> String {
     let done = match smoothing {
         Smoothing::Epsilon(epsilon) => added(epsilon, "probability"),
         Smoothing::Laplace(k) => added(k, "count"),
+        Smoothing::KrichevskyTrofimov => added(0.5, "count"),
+        Smoothing::Absolute(delta) => {
+            format!("{delta} taken from every count above 0 and given to the mean of both sides")
+        }
         Smoothing::JelinekMercer(share) => {
             format!("a share {share} of each side replaced by the mean of both")
         }
@@ -239,7 +243,7 @@ fn one_sided(alone: &OneSided, direction: &str, here: &str, there: &str) -> Stri
 }
 
 /// `1 entry has`, `2 entries have`.
-pub(super) fn plural(number: usize, one: &str, many: &str) -> String {
+pub(crate) fn plural(number: usize, one: &str, many: &str) -> String {
     format!(
         "{} {}",
         count(number as u64),

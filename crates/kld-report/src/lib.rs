@@ -11,6 +11,7 @@ mod ranking;
 mod score;
 mod sequential;
 mod table;
+mod text;
 
 use std::io::{self, Write};
 

@@ -66,7 +66,7 @@ impl Exporter<Score> for Terminal {
 }
 
 impl Terminal {
-    fn in_unit(self, estimate: &Estimate) -> Estimate {
+    pub(crate) fn in_unit(self, estimate: &Estimate) -> Estimate {
         let unit = self.unit.per_nat();
         estimate.map(|v| v * unit, unit)
     }

@@ -1,5 +1,7 @@
 //! Columns that line up.
 
+use unicode_width::UnicodeWidthStr;
+
 use crate::format::count;
 
 /// Lays out rows of cells: the first column to the left, all others to the right, two spaces between columns, each line
@@ -9,7 +11,7 @@ pub(crate) fn layout(indent: &str, rows: &[Vec<String>]) -> String {
     let width = |c: usize| {
         rows.iter()
             .filter_map(|row| row.get(c))
-            .map(|cell| cell.chars().count())
+            .map(|cell| cell.width())
             .max()
             .unwrap_or(0)
     };
@@ -18,7 +20,7 @@ pub(crate) fn layout(indent: &str, rows: &[Vec<String>]) -> String {
     for row in rows {
         let mut line = indent.to_owned();
         for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            let padding = " ".repeat(width - cell.chars().count());
+            let padding = " ".repeat(width - cell.width());
             match index {
                 0 => line.extend([cell, padding.as_str()]),
                 _ => line.extend(["  ", padding.as_str(), cell]),
@@ -56,6 +58,11 @@ mod tests {
             vec!["long".into(), "9".into(), "x".into()],
         ];
         assert_eq!(layout("> ", &rows), "> a     10\n> long   9  x\n");
+        let wide = [
+            vec!["世界".into(), "1".into()],
+            vec!["a".into(), "2".into()],
+        ];
+        assert_eq!(layout("", &wide), "世界  1\na     2\n");
     }
 
     #[test]

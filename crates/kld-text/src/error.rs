@@ -21,7 +21,7 @@ pub enum Error {
         source_names: String,
     },
     /// A file whose ending says nothing.
-    #[error("{path}: expected .txt, .md or .jsonl", path = path.display())]
+    #[error("{path}: expected .txt, .md, .jsonl (also with .zst) or .parquet", path = path.display())]
     UnknownTextKind {
         /// The file.
         path: PathBuf,
@@ -80,6 +80,36 @@ pub enum Error {
         reference: usize,
         /// Width of the candidate's rows.
         candidate: usize,
+    },
+    /// A file that is no table of counts, or not the whole of one.
+    #[error("{path}: {problem}", path = path.display())]
+    BadTable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Tables that do not count the same.
+    #[error("one counts {here}, the other {there}: expected the same in both")]
+    DifferentCounts {
+        /// What the first counts.
+        here: String,
+        /// What the second counts.
+        there: String,
+    },
+    /// The tokenizer failed.
+    #[error("cannot tokenize: {0}")]
+    Tokenizer(String),
+    /// The user has asked to stop.
+    #[error("stopped before the end")]
+    Interrupted,
+    /// Counts or a distribution of these bodies are none.
+    #[error("{side} {source}")]
+    Core {
+        /// The body.
+        side: &'static str,
+        /// What is wrong with it.
+        source: kld_core::Error,
     },
 }
 

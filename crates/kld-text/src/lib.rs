@@ -4,6 +4,8 @@
 //! The flow: sources → documents ([`read`]) → units such as words ([`segment`]) → counts → a comparison, whose result is plain
 //! data in `kld-core`.
 
+pub mod compare;
+pub mod count;
 mod error;
 pub mod quality;
 pub mod read;

@@ -1,11 +1,13 @@
 //! Files, folders and standard input as a stream of documents, in memory that does not grow with them.
 //!
-//! A `.txt` or `.md` file (or standard input) is one document; in a `.jsonl` file every record is one. Folders are read in the
+//! A `.txt` or `.md` file (or standard input) is one document; in a `.jsonl` file every record is one, in a `.parquet` file every row. All but the
+//! last may be compressed (`.jsonl.zst`). Folders are read in the
 //! order of their paths, so the same folder gives the same documents everywhere.
 //!
 //! Two ways to read: [`Pieces`] hands on every document in pieces of a few kilobytes, so that a file of one line may be larger than
 //! memory; [`documents`] hands on whole ones.
 
+mod columns;
 mod cut;
 mod files;
 mod piece;
@@ -67,6 +69,8 @@ pub struct Pieces {
     open: Option<files::Reader>,
     /// Documents begun.
     documents: u64,
+    /// The number of the last piece in its document.
+    number: u64,
 }
 
 impl Pieces {
@@ -83,6 +87,7 @@ impl Pieces {
             waiting,
             open: None,
             documents: 0,
+            number: 0,
         })
     }
 
@@ -90,9 +95,12 @@ impl Pieces {
         loop {
             if let Some(reader) = &mut self.open {
                 if let Some((origin, content)) = reader.next()? {
-                    self.documents += u64::from(origin.offset == 0);
+                    let begins = origin.offset == 0;
+                    self.documents += u64::from(begins);
+                    self.number = if begins { 0 } else { self.number + 1 };
                     return Ok(Some(Piece {
                         document: self.documents - 1,
+                        number: self.number,
                         origin,
                         content,
                     }));

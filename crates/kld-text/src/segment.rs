@@ -15,6 +15,9 @@
 //! ```
 
 mod ascii;
+mod cutter;
+
+pub use cutter::{Cutter, Tokenize};
 
 use std::borrow::Cow;
 
@@ -44,6 +47,12 @@ pub struct Fold {
     pub case: bool,
     /// All numbers are the same and become `#`: words that have a digit and no letter.
     pub numbers: bool,
+}
+
+impl Default for Segmenter {
+    fn default() -> Self {
+        Self::new(Unit::default(), Fold::default())
+    }
 }
 
 impl Default for Fold {
@@ -80,6 +89,18 @@ impl Segmenter {
             words: WordSegmenter::new_dictionary(WordBreakInvariantOptions::default()),
             clusters: GraphemeClusterSegmenter::new(),
         }
+    }
+
+    /// What text is cut into.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// What is passed over.
+    #[must_use]
+    pub fn fold(&self) -> Fold {
+        self.fold
     }
 
     /// Calls `each` with every unit of a text, in order.

@@ -247,7 +247,7 @@ fn value_name<V: ValueEnum>(value: &V) -> Option<String> {
     Some(value.to_possible_value()?.get_name().to_owned())
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("expected at least 1".to_owned()),
         Ok(number) => Ok(number),

@@ -73,10 +73,11 @@ pub(crate) struct DistArgs {
     #[arg(long)]
     counts: bool,
 
-    /// Give mass to entries without, on both sides: epsilon:E, laplace:K or jelinek-mercer:L
+    /// Give mass to entries without, on both sides: epsilon:E, laplace:K, krichevsky-trofimov, jelinek-mercer:L or absolute:D
     ///
-    /// epsilon:1e-10 adds 1e-10 to every probability, laplace:1 adds 1 to every count, and both divide by the new sum;
-    /// jelinek-mercer:0.1 takes a tenth from the mean of both sides. The output says what was done.
+    /// epsilon:1e-10 adds 1e-10 to every probability, laplace:1 adds 1 to every count (krichevsky-trofimov ½), and all divide by
+    /// the new sum; jelinek-mercer:0.1 takes a tenth from the mean of both sides; absolute:0.5 takes ½ from every count above 0
+    /// and gives it to the mean of both sides. The output says what was done.
     #[arg(long, value_name = "METHOD:STRENGTH", conflicts_with = "counts")]
     smooth: Option<Smoothing>,
 
@@ -170,7 +171,7 @@ impl DistArgs {
         })
     }
 
-    /// Laplace's smoothing adds to counts; a flag that says the numbers are something else contradicts it.
+    /// Some smoothings are of counts; a flag that says the numbers are something else contradicts it.
     fn check_smoothing(&self) -> Result<()> {
         let flags = [
             (self.logits, "--logits"),
@@ -178,8 +179,8 @@ impl DistArgs {
             (self.normalize, "--normalize"),
         ];
         match (self.smooth, flags.iter().find(|(given, _)| *given)) {
-            (Some(Smoothing::Laplace(_)), Some((_, flag))) => bail!(
-                "--smooth laplace is for counts, and {flag} says that the numbers are something else\n    hint: leave out {flag} if they are counts, or use epsilon:1e-10 or jelinek-mercer:0.1"
+            (Some(smoothing), Some((_, flag))) if smoothing.needs_counts() => bail!(
+                "--smooth {smoothing} is for counts, and {flag} says that the numbers are something else\n    hint: leave out {flag} if they are counts, or use epsilon:1e-10 or jelinek-mercer:0.1"
             ),
             _ => Ok(()),
         }

@@ -1,6 +1,7 @@
 //! `kld text A B`: two bodies of text, and what else is done with bodies of text.
 
 mod compare;
+mod count;
 mod read;
 
 use clap::{Args, Subcommand};
@@ -27,11 +28,13 @@ pub(crate) struct TextArgs {
 
 /// What else is done with bodies of text.
 #[derive(Debug, Subcommand)]
-enum Task {}
+enum Task {
+    Count(count::CountArgs),
+}
 
 pub(crate) fn run(args: &TextArgs) -> anyhow::Result<Outcome> {
     match &args.task {
-        Some(task) => match *task {},
+        Some(Task::Count(args)) => count::run(args),
         None => compare::run(&args.compare),
     }
 }

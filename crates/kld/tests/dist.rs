@@ -312,7 +312,7 @@ fn laplace_smooths_counts_and_nothing_else() {
     for flag in ["--logits", "--log-probs", "--normalize"] {
         let said = refused(&format!("3,2,1 1,2,3 --smooth laplace:1 {flag}"));
         assert!(
-            said.contains(&format!("laplace is for counts, and {flag} says")),
+            said.contains(&format!("laplace:1 is for counts, and {flag} says")),
             "{said}"
         );
     }
@@ -332,6 +332,14 @@ fn smoothing_is_done_on_request_and_said() {
         (
             "0.5,0.5 1,0 --smooth jelinek-mercer:0.1",
             "a share 0.1 of each side replaced by the mean of both",
+        ),
+        (
+            "1,2,3 3,2,0 --smooth krichevsky-trofimov",
+            "0.5 added to every count of both sides (1.5 in all)",
+        ),
+        (
+            "1,2,3 3,2,0 --smooth absolute:0.5",
+            "0.5 taken from every count above 0 and given to the mean of both",
         ),
     ] {
         assert!(printed(arguments).contains(said), "{arguments}");

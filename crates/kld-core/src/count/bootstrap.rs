@@ -53,7 +53,8 @@ impl Bootstrap {
 ///
 /// There is no error where a redrawn value is infinite, and no interval where the value or half of the redrawn ones are, or
 /// where there are fewer than [`ENOUGH_RESAMPLES`].
-pub(super) fn estimate(value: f64, mut redrawn: Vec<f64>) -> Estimate {
+#[must_use]
+pub fn estimate_from_redrawn(value: f64, mut redrawn: Vec<f64>) -> Estimate {
     redrawn.sort_by(f64::total_cmp);
     let (low, high) = interval(value, &redrawn).unzip();
     Estimate {
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn an_interval_lies_about_the_estimate_and_not_about_the_redrawn_values() {
-        let about = estimate(50.0, (0..=100).map(|i| f64::from(i) + 7.0).collect());
+        let about = estimate_from_redrawn(50.0, (0..=100).map(|i| f64::from(i) + 7.0).collect());
         let (low, high) = (about.low.unwrap(), about.high.unwrap());
         assert!(
             (low - 2.5).abs() < 1e-9 && (high - 97.5).abs() < 1e-9,
@@ -177,12 +178,12 @@ mod tests {
 
     #[test]
     fn where_infinity_is_likely_there_is_no_interval() {
-        let about = estimate(1.0, vec![f64::INFINITY; 200]);
+        let about = estimate_from_redrawn(1.0, vec![f64::INFINITY; 200]);
         assert_eq!(
             (about.standard_error, about.low, about.high),
             (None, None, None)
         );
-        assert_eq!(estimate(1.0, vec![]), Estimate::bare(1.0));
-        assert_eq!(estimate(1.0, vec![1.0; 99]).low, None);
+        assert_eq!(estimate_from_redrawn(1.0, vec![]), Estimate::bare(1.0));
+        assert_eq!(estimate_from_redrawn(1.0, vec![1.0; 99]).low, None);
     }
 }

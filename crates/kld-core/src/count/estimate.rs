@@ -94,6 +94,41 @@ pub enum Warning {
         /// The width of its interval, in nats.
         width: f64,
     },
+    /// A sample consists of few clusters, such as documents: their spread is hardly known, and neither is the interval.
+    FewClusters {
+        /// Whose sample.
+        side: char,
+        /// How many.
+        clusters: usize,
+    },
+    /// More than half of the plug-in Jensen–Shannon divergence is what two samples of this size show of one distribution.
+    MostlyBias {
+        /// The plug-in, in nats.
+        plug_in: f64,
+        /// The estimate after Miller and Madow, in nats.
+        corrected: f64,
+    },
+}
+
+impl Warning {
+    /// What two samples alone say: are they small, and has one what the other lacks?
+    #[must_use]
+    pub fn of_samples(p: &Counts, q: &Counts) -> Vec<Self> {
+        let sides = [
+            small('P', p),
+            small('Q', q),
+            unseen('P', p, q),
+            unseen('Q', q, p),
+        ];
+        sides.into_iter().flatten().collect()
+    }
+
+    /// What the estimates by Zhang and Grabchak of D(P‖Q) and D(Q‖P) say.
+    #[must_use]
+    pub fn of_estimates(kl: &Estimate, reverse_kl: &Estimate) -> Vec<Self> {
+        let directions = [below_zero('P', kl), below_zero('Q', reverse_kl), wide(kl)];
+        directions.into_iter().flatten().collect()
+    }
 }
 
 /// Coverage below which a sample is called small: the unseen tenth can carry most of a divergence.
@@ -130,8 +165,8 @@ pub fn estimate(p: &Counts, q: &Counts, bootstrap: &Bootstrap) -> Result<CountEs
         .collect();
     let warnings = warnings(p, q, &estimators);
     Ok(CountEstimates {
-        reference: card(p),
-        candidate: card(q),
+        reference: SampleCard::of(p),
+        candidate: SampleCard::of(q),
         estimators,
         bootstrap: *bootstrap,
         warnings,
@@ -159,7 +194,7 @@ fn result(
     redrawn: &mut impl Iterator<Item = Vec<f64>>,
 ) -> EstimatorResult {
     let [kl, reverse_kl, js, entropy_reference, entropy_candidate] = figures(estimator, p, q)
-        .map(|value| bootstrap::estimate(value, redrawn.next().unwrap_or_default()));
+        .map(|value| bootstrap::estimate_from_redrawn(value, redrawn.next().unwrap_or_default()));
     let js = Some(js).filter(|js| !js.value.is_nan());
     EstimatorResult {
         estimator,
@@ -171,35 +206,25 @@ fn result(
     }
 }
 
-fn card(sample: &Counts) -> SampleCard {
-    SampleCard {
-        draws: sample.total(),
-        observed: sample.observed(),
-        singletons: sample.singletons(),
-        coverage: sample.coverage(),
+impl SampleCard {
+    /// The card of a sample.
+    #[must_use]
+    pub fn of(sample: &Counts) -> Self {
+        Self {
+            draws: sample.total(),
+            observed: sample.observed(),
+            singletons: sample.singletons(),
+            coverage: sample.coverage(),
+        }
     }
 }
 
 fn warnings(p: &Counts, q: &Counts, estimators: &[EstimatorResult]) -> Vec<Warning> {
-    let sides = [
-        small('P', p),
-        small('Q', q),
-        unseen('P', p, q),
-        unseen('Q', q, p),
-    ];
-    let last = estimators.last();
-    let directions = last.map(|last| {
-        [
-            below_zero('P', &last.kl),
-            below_zero('Q', &last.reverse_kl),
-            wide(&last.kl),
-        ]
-    });
-    sides
-        .into_iter()
-        .chain(directions.into_iter().flatten())
-        .flatten()
-        .collect()
+    let mut warnings = Warning::of_samples(p, q);
+    if let Some(last) = estimators.last() {
+        warnings.extend(Warning::of_estimates(&last.kl, &last.reverse_kl));
+    }
+    warnings
 }
 
 fn small(side: char, sample: &Counts) -> Option<Warning> {

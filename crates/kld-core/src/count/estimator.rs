@@ -29,6 +29,8 @@
 //! Statistics 10 (2003). R. Krichevsky, V. Trofimov, IEEE Trans. Inf. Theory 27 (1981). Z. Zhang, M. Grabchak, Neural
 //! Computation 26 (2014); the closed form after T. Schürmann, Neural Computation 27 (2015).
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use statrs::function::gamma::digamma;
 
@@ -107,11 +109,63 @@ impl Estimator {
                 sum((0..p.known())
                     .map(|i| kl_term(with_half_a_count(p, i), with_half_a_count(q, i))))
             }
-            Self::ZhangGrabchak => over_seen(p, |i| {
-                let minus_ln_q = digamma_of(q.total + 1) - digamma_of(q.seen[i] + 1);
-                let minus_ln_p = digamma_of(p.total) - digamma_of(p.seen[i]);
-                p.frequency(i) * (minus_ln_q - minus_ln_p)
-            }),
+            Self::ZhangGrabchak => over_seen(p, |i| zhang_grabchak_term(p, q, i)),
+        }
+    }
+
+    /// The signed part of one outcome in [`kl`](Self::kl); over all outcomes the parts add up to it.
+    ///
+    /// # Panics
+    ///
+    /// If the samples are not about the same outcomes, or there is no such outcome.
+    #[must_use]
+    pub fn kl_part(self, p: &Counts, q: &Counts, index: usize) -> f64 {
+        assert_eq!(p.known(), q.known(), "two samples of the same outcomes");
+        if self == Self::KrichevskyTrofimov {
+            return bare_term(with_half_a_count(p, index), with_half_a_count(q, index));
+        }
+        if p.seen[index] == 0 {
+            return 0.0;
+        }
+        let (here, there) = (p.frequency(index), q.frequency(index));
+        match self {
+            Self::PlugIn => bare_term(here, there),
+            Self::MillerMadow if there == 0.0 => f64::INFINITY,
+            Self::MillerMadow => {
+                let of_p = (1.0 - here) / (2.0 * p.total as f64);
+                let of_q = here * (1.0 - there) / (2.0 * q.total as f64 * there);
+                bare_term(here, there) - of_p - of_q
+            }
+            Self::ChaoShen => chao_shen_term(p, q, index),
+            Self::ZhangGrabchak => zhang_grabchak_term(p, q, index),
+            Self::KrichevskyTrofimov => unreachable!("dealt with above"),
+        }
+    }
+
+    /// The part of one outcome in [`js`](Self::js), where the estimator defines one; over all outcomes the parts add up to it.
+    ///
+    /// # Panics
+    ///
+    /// If the samples are not about the same outcomes, or there is no such outcome.
+    #[must_use]
+    pub fn js_part(self, p: &Counts, q: &Counts, index: usize) -> Option<f64> {
+        assert_eq!(p.known(), q.known(), "two samples of the same outcomes");
+        let plug_in = || js_term(p.frequency(index), q.frequency(index));
+        match self {
+            Self::PlugIn => Some(plug_in()),
+            Self::MillerMadow if p.seen[index] + q.seen[index] == 0 => Some(0.0),
+            Self::MillerMadow => {
+                let of = |x: &Counts| {
+                    let seen = f64::from(u8::from(x.seen[index] > 0));
+                    (seen - x.frequency(index)) / (2.0 * x.total as f64)
+                };
+                Some(plug_in() + mixture_bias_term(p, q, index) - 0.5 * (of(p) + of(q)))
+            }
+            Self::KrichevskyTrofimov => Some(js_term(
+                with_half_a_count(p, index),
+                with_half_a_count(q, index),
+            )),
+            Self::ChaoShen | Self::ZhangGrabchak => None,
         }
     }
 
@@ -150,7 +204,7 @@ fn xlnx(x: f64) -> f64 {
 }
 
 /// p ln(p/q) − p + q, which is never below 0; the added parts cancel in the sum over two distributions.
-fn kl_term(p: f64, q: f64) -> f64 {
+pub(super) fn kl_term(p: f64, q: f64) -> f64 {
     if p == 0.0 {
         return q;
     }
@@ -158,7 +212,12 @@ fn kl_term(p: f64, q: f64) -> f64 {
     p * (excess - excess.ln_1p())
 }
 
-fn js_term(p: f64, q: f64) -> f64 {
+/// p ln(p/q).
+pub(super) fn bare_term(p: f64, q: f64) -> f64 {
+    if p == 0.0 { 0.0 } else { p * (p / q).ln() }
+}
+
+pub(super) fn js_term(p: f64, q: f64) -> f64 {
     let middle = 0.5 * (p + q);
     0.5 * (kl_term(p, middle) + kl_term(q, middle))
 }
@@ -182,9 +241,13 @@ fn cross_entropy_bias(p: &Counts, q: &Counts) -> f64 {
 
 /// By how much the plug-in entropy of the mean of both distributions is too small.
 fn mixture_entropy_bias(p: &Counts, q: &Counts) -> f64 {
-    let variance = |x: &Counts, i| x.frequency(i) * (1.0 - x.frequency(i)) / x.total as f64;
     let seen = (0..p.known()).filter(|&i| p.seen[i] + q.seen[i] > 0);
-    sum(seen.map(|i| (variance(p, i) + variance(q, i)) / (4.0 * (p.frequency(i) + q.frequency(i)))))
+    sum(seen.map(|i| mixture_bias_term(p, q, i)))
+}
+
+fn mixture_bias_term(p: &Counts, q: &Counts, i: usize) -> f64 {
+    let variance = |x: &Counts| x.frequency(i) * (1.0 - x.frequency(i)) / x.total as f64;
+    (variance(p) + variance(q)) / (4.0 * (p.frequency(i) + q.frequency(i)))
 }
 
 /// Frequency times coverage: the share of the outcome when some of the mass is not seen yet.
@@ -198,23 +261,41 @@ fn chance_to_be_seen(sample: &Counts, index: usize) -> f64 {
 }
 
 fn chao_shen_kl(p: &Counts, q: &Counts) -> f64 {
-    let unseen = q.known() - q.observed();
-    let share_of_unseen = (1.0 - q.coverage()) / unseen.max(1) as f64;
-    over_seen(p, |i| {
-        let p_covered = covered(p, i);
-        let q_covered = if q.seen[i] == 0 {
-            share_of_unseen
-        } else {
-            covered(q, i)
-        };
-        p_covered * (p_covered / q_covered).ln() / chance_to_be_seen(p, i)
-    })
+    over_seen(p, |i| chao_shen_term(p, q, i))
+}
+
+/// The term of an outcome that P's sample has.
+fn chao_shen_term(p: &Counts, q: &Counts, i: usize) -> f64 {
+    let p_covered = covered(p, i);
+    let q_covered = if q.seen[i] == 0 {
+        let unseen = q.known() - q.observed();
+        (1.0 - q.coverage()) / unseen as f64
+    } else {
+        covered(q, i)
+    };
+    p_covered * (p_covered / q_covered).ln() / chance_to_be_seen(p, i)
+}
+
+/// The term of an outcome that P's sample has.
+fn zhang_grabchak_term(p: &Counts, q: &Counts, i: usize) -> f64 {
+    let minus_ln_q = digamma_of(q.total + 1) - digamma_of(q.seen[i] + 1);
+    let minus_ln_p = digamma_of(p.total) - digamma_of(p.seen[i]);
+    p.frequency(i) * (minus_ln_q - minus_ln_p)
 }
 
 fn with_half_a_count(sample: &Counts, index: usize) -> f64 {
     (sample.seen[index] as f64 + 0.5) / (sample.total as f64 + 0.5 * sample.known() as f64)
 }
 
+/// Most counts are small, and digamma is dear: those below are computed once.
+const KEPT: usize = 1 << 12;
+
+static DIGAMMA: LazyLock<Vec<f64>> =
+    LazyLock::new(|| (0..KEPT).map(|count| digamma(count as f64)).collect());
+
 fn digamma_of(count: u64) -> f64 {
-    digamma(count as f64)
+    match DIGAMMA.get(count as usize) {
+        Some(value) => *value,
+        None => digamma(count as f64),
+    }
 }

@@ -71,7 +71,7 @@ impl Terminal {
         }
     }
 
-    fn warning(self, warning: &Warning) -> String {
+    pub(crate) fn warning(self, warning: &Warning) -> String {
         match warning {
             Warning::LowCoverage { side, coverage } => format!(
                 "the sample of {side} is too small to say: by its singletons it covers {} of the distribution, expected 90 %",
@@ -108,6 +108,15 @@ impl Terminal {
                 "KL(P‖Q) is uncertain: the interval is {} wide about {}",
                 self.figure(*width),
                 self.figure(*value)
+            ),
+            Warning::FewClusters { side, clusters } => format!(
+                "{side} is redrawn by {}, expected ten or more: its spread is hardly known, and intervals are too narrow or missing",
+                plural(*clusters, "part", "parts")
+            ),
+            Warning::MostlyBias { plug_in, corrected } => format!(
+                "too little text to say: of the plug-in JS of {}, {} is left after correction for the size of the samples",
+                self.figure(*plug_in),
+                self.figure(*corrected)
             ),
             other => format!("{other:?}"),
         }

@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use zstd::stream::read::Decoder;
+
 use super::{
     ReadOptions,
+    columns::Columns,
     piece::{Content, Origin},
     plain::Plain,
     records::Records,
@@ -25,8 +28,9 @@ pub(super) struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Stdin,
-    Plain,
-    Records,
+    Plain { compressed: bool },
+    Records { compressed: bool },
+    Columns,
 }
 
 /// An open file.
@@ -34,6 +38,7 @@ enum Kind {
 pub(super) enum Reader {
     Plain(Plain),
     Records(Records),
+    Columns(Box<Columns>),
 }
 
 /// Bytes read at once.
@@ -100,11 +105,17 @@ fn list(folder: &Path, sources: &mut Vec<Source>) -> Result<()> {
 impl Kind {
     fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        let (name, compressed) = match name.strip_suffix(".zst") {
+            Some(name) => (name, true),
+            None => (name.as_str(), false),
+        };
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
         if ends(&[".txt", ".md"]) {
-            Some(Self::Plain)
+            Some(Self::Plain { compressed })
         } else if ends(&[".jsonl", ".ndjson"]) {
-            Some(Self::Records)
+            Some(Self::Records { compressed })
+        } else if ends(&[".parquet"]) && !compressed {
+            Some(Self::Columns)
         } else {
             None
         }
@@ -114,21 +125,27 @@ impl Kind {
 impl Source {
     pub(super) fn open(self, options: &ReadOptions) -> Result<Reader> {
         let Self { path, kind } = self;
-        let read: Box<dyn Read + Send> = match kind {
-            Kind::Stdin => Box::new(io::stdin()),
-            _ => Box::new(File::open(&path).map_err(|source| Error::Io {
-                path: path.clone(),
-                source,
-            })?),
+        let io = |source| Error::Io {
+            path: path.clone(),
+            source,
         };
+        let open = || File::open(&path).map_err(io);
+        let stream = |compressed: bool| -> Result<Box<dyn Read + Send>> {
+            Ok(if compressed {
+                Box::new(Decoder::new(open()?).map_err(io)?)
+            } else {
+                Box::new(open()?)
+            })
+        };
+        let plain = |read| Reader::Plain(Plain::new(&path, read, options.piece_bytes));
         Ok(match kind {
-            Kind::Stdin | Kind::Plain => {
-                Reader::Plain(Plain::new(&path, read, options.piece_bytes))
+            Kind::Stdin => plain(Box::new(io::stdin())),
+            Kind::Plain { compressed } => plain(stream(compressed)?),
+            Kind::Records { compressed } => {
+                let read = BufReader::with_capacity(BUFFER, stream(compressed)?);
+                Reader::Records(Records::new(&path, Box::new(read)))
             }
-            Kind::Records => Reader::Records(Records::new(
-                &path,
-                Box::new(BufReader::with_capacity(BUFFER, read)),
-            )),
+            Kind::Columns => Reader::Columns(Box::new(Columns::new(&path, open()?, options)?)),
         })
     }
 }
@@ -139,6 +156,7 @@ impl Reader {
         match self {
             Self::Plain(plain) => plain.next(),
             Self::Records(records) => records.next(),
+            Self::Columns(columns) => columns.next(),
         }
     }
 }

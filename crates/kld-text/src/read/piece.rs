@@ -16,6 +16,8 @@ use crate::{Error, Result};
 pub struct Piece {
     /// The number of the document in the body, from 0.
     pub document: u64,
+    /// The number of the piece in its document, from 0.
+    pub number: u64,
     /// Where it stands.
     pub origin: Origin,
     pub(super) content: Content,
@@ -39,6 +41,8 @@ pub(super) enum Content {
     Text(Vec<u8>),
     /// A record in JSON.
     Record(Vec<u8>),
+    /// Text from a column, with the value of the field kept beside it.
+    Value { text: Vec<u8>, by: Option<String> },
 }
 
 impl Origin {
@@ -67,6 +71,7 @@ impl Piece {
     pub fn size(&self) -> usize {
         match &self.content {
             Content::Text(bytes) | Content::Record(bytes) => bytes.len(),
+            Content::Value { text, .. } => text.len(),
         }
     }
 
@@ -91,6 +96,15 @@ impl Piece {
                     name: origin.name(),
                     text,
                     by: None,
+                    replaced,
+                })
+            }
+            Content::Value { text, by } => {
+                let (text, replaced) = utf8(text, &origin, options)?;
+                Ok(Document {
+                    name: origin.name(),
+                    text,
+                    by,
                     replaced,
                 })
             }

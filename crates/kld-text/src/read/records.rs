@@ -19,7 +19,7 @@ pub(super) struct Records {
 }
 
 /// A record larger than this is taken for something else; it would have to be held in memory as a whole.
-pub const LARGEST_RECORD: u64 = 256 << 20;
+const LARGEST_RECORD: u64 = 256 << 20;
 
 impl Records {
     pub(super) fn new(path: &Path, read: Box<dyn BufRead + Send>) -> Self {

@@ -86,7 +86,7 @@ fn broken_text_is_refused_with_its_place() {
     );
     assert_eq!(
         of("d.pdf", b"x", &usual),
-        "/d.pdf: expected .txt, .md or .jsonl"
+        "/d.pdf: expected .txt, .md, .jsonl (also with .zst) or .parquet"
     );
     assert_eq!(of("e.txt", b" \n", &usual), "no text in /e.txt");
 }

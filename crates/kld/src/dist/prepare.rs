@@ -61,9 +61,9 @@ impl Meaning {
 
     fn distributions(self, pair: &Pair) -> Result<(Distribution, Distribution)> {
         match self.smoothing {
-            Some(laplace @ Smoothing::Laplace(_)) => {
-                self.both(pair, |table| smoothed_counts(table, laplace))
-            }
+            Some(smoothing) if smoothing.needs_counts() => self
+                .both(pair, |table| sample(&table.numbers))
+                .map(|(p, q)| smoothing.samples(&p, &q)),
             Some(smoothing) => self
                 .both(pair, |table| self.distribution(table))
                 .map(|(p, q)| smoothing.distributions(&p, &q)),
@@ -105,7 +105,7 @@ impl Meaning {
         let mass = table.numbers.iter().copied();
         Input {
             name: name.to_owned(),
-            scale: if matches!(self.smoothing, Some(Smoothing::Laplace(_))) {
+            scale: if self.smoothing.is_some_and(Smoothing::needs_counts) {
                 Scale::Counts
             } else {
                 self.scale
@@ -133,11 +133,8 @@ impl Meaning {
     }
 }
 
-fn smoothed_counts(table: &Table, laplace: Smoothing) -> Result<Distribution, Error> {
-    Counts::from_numbers(&table.numbers)?;
-    let counts = Measure::new(table.numbers.clone())?;
-    laplace.counts(&counts).ok_or(Error::Smoothing {
-        given: laplace.to_string(),
-        expected: "it must be one of counts",
-    })
+/// The masses of numbers that are counts.
+fn sample(numbers: &[f64]) -> Result<Measure, Error> {
+    Counts::from_numbers(numbers)?;
+    Measure::new(numbers.to_vec())
 }

@@ -1,21 +1,27 @@
 //! `kld text A B`
 
-use std::{
-    io::{Write as _, stdout},
-    path::PathBuf,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use kld_text::read::read_documents;
+use kld_core::{Observer, count::Bootstrap, smoothing::Smoothing};
+use kld_report::{Json, Terminal as Table, Unit};
+use kld_text::{
+    compare::{CompareOptions, compare},
+    count::{CountOptions, CountTable},
+};
 
-use super::read::{ReadArgs, UnitArgs};
-use crate::exit::Outcome;
+use super::{
+    count::body,
+    read::{ReadArgs, UnitArgs},
+};
+use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
 
 /// Two bodies of text.
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// The reference: a file (.txt and .md are one document, .jsonl has one in each record), a folder, or - for standard input
+    /// The reference: a file (.txt and .md are one document, .jsonl has one in each record), a folder, - for standard input, or a table that
+    /// `kld text count` wrote
     #[arg(value_name = "A", required = true)]
     reference: Option<PathBuf>,
 
@@ -28,33 +34,108 @@ pub(crate) struct CompareArgs {
 
     #[command(flatten)]
     unit: UnitArgs,
+
+    #[command(flatten)]
+    statistics: StatisticsArgs,
+
+    /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    json: Option<PathBuf>,
+
+    /// Show divergences in bits instead of nats
+    #[arg(long, help_heading = "Output")]
+    bits: bool,
+}
+
+/// What is made of the counts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Statistics")]
+pub(crate) struct StatisticsArgs {
+    /// Give mass to terms that one side lacks: laplace:K, krichevsky-trofimov, jelinek-mercer:L, absolute:D or epsilon:E
+    ///
+    /// laplace:1 adds 1 to every count (krichevsky-trofimov ½); jelinek-mercer:0.1 takes a tenth of each side from the mean of both;
+    /// absolute:0.5 takes ½ from every count above 0 and gives it to the mean of both. Without it nothing is smoothed, and KL that is
+    /// infinite is called so.
+    #[arg(long, value_name = "METHOD:STRENGTH")]
+    smooth: Option<Smoothing>,
+
+    /// How often the parts of both bodies are redrawn for intervals
+    #[arg(long, default_value_t = 300, value_name = "N")]
+    resamples: usize,
+
+    /// Seed of the random numbers: the same seed gives the same intervals
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+
+    /// Terms listed on each side
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    top: usize,
+}
+
+impl StatisticsArgs {
+    fn options(&self, threads: usize) -> CompareOptions {
+        CompareOptions {
+            smoothing: self.smooth,
+            bootstrap: Bootstrap {
+                resamples: self.resamples,
+                seed: self.seed,
+            },
+            listed: self.top,
+            threads,
+        }
+    }
 }
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   kld text austen.txt melville.txt
-  kld text human/ machine.jsonl --field completion
+  kld text human/ machine.jsonl --field completion --smooth jelinek-mercer:0.1
+  kld text monday.kldcounts tuesday.kldcounts --json drift.json      # tables that `kld text count` wrote
 
-Exit codes: 0 fine · 2 wrong input, file or usage";
+Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted";
 
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
-    let sides = [&args.reference, &args.candidate].map(|side| side.clone().unwrap_or_default());
+    let [reference, candidate] =
+        [&args.reference, &args.candidate].map(|side| side.clone().unwrap_or_default());
     ensure!(
-        sides.iter().any(|side| side.as_os_str() != "-"),
+        reference.as_os_str() != "-" || candidate.as_os_str() != "-",
         "only one of A and B can be `-`"
     );
-    let segmenter = args.unit.segmenter();
-    for (name, side) in ["A", "B"].into_iter().zip(sides) {
-        let documents = read_documents(&[side], &args.read.options()).context(name)?;
-        let mut units = 0_usize;
-        for document in &documents {
-            segmenter.each(&document.text, |_| units += 1);
-        }
-        writeln!(
-            stdout(),
-            "{name}: {} documents, {units} units",
-            documents.len()
-        )?;
+    refuse_overwriting(&[args.json.as_ref()], &[&reference, &candidate])?;
+    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let observer = Terminal::listening()?;
+    let options = args.unit.count_options(&args.read);
+    let (Some(a), Some(b)) = (
+        counts(&reference, &options, &observer).context("A")?,
+        counts(&candidate, &options, &observer).context("B")?,
+    ) else {
+        return Ok(Outcome::Interrupted);
+    };
+    let names = [&reference, &candidate].map(|path| path.display().to_string());
+    let result = compare(
+        (&names[0], &a),
+        (&names[1], &b),
+        &args.statistics.options(options.threads),
+    )?;
+    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
+    if let Some(json) = json {
+        json.write(&Json, &result)?;
+    }
+    if !stdout_is_taken {
+        let unit = if args.bits { Unit::Bits } else { Unit::Nats };
+        Output::Stdout.write(&Table { unit }, &result)?;
     }
     Ok(Outcome::Fine)
+}
+
+/// The counts of one body, unless the user stopped it.
+fn counts(
+    path: &Path,
+    options: &CountOptions,
+    observer: &dyn Observer,
+) -> anyhow::Result<Option<CountTable>> {
+    match body(&[path.to_owned()], options, observer) {
+        Err(kld_text::Error::Interrupted) => Ok(None),
+        other => Ok(Some(other?)),
+    }
 }

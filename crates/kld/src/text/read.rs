@@ -2,9 +2,12 @@
 
 use clap::{Args, ValueEnum};
 use kld_text::{
+    count::CountOptions,
     read::ReadOptions,
-    segment::{Fold, Segmenter, Unit},
+    segment::{Cutter, Fold, Segmenter, Unit},
 };
+
+use crate::args::positive;
 
 /// How bodies of text are read.
 #[derive(Debug, Args)]
@@ -46,6 +49,18 @@ pub(crate) struct UnitArgs {
         value_name = "LIST"
     )]
     pub(crate) fold: Vec<FoldName>,
+
+    /// Count runs of N units instead of single ones
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = positive)]
+    pub(crate) ngram: usize,
+
+    /// Threads that count; change no number [default: one per core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+
+    /// Keep at most so many different terms in memory: beyond it the rarest are left out, and the output says how many
+    #[arg(long, default_value_t = 1 << 22, value_name = "N", value_parser = positive)]
+    pub(crate) max_vocabulary: usize,
 }
 
 /// Names of units on the command line.
@@ -64,6 +79,18 @@ pub(crate) enum FoldName {
 }
 
 impl UnitArgs {
+    /// How a body is counted.
+    pub(crate) fn count_options(&self, read: &ReadArgs) -> CountOptions {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        CountOptions {
+            read: read.options(),
+            cutter: Cutter::Segmenter(self.segmenter()),
+            ngram: self.ngram,
+            max_vocabulary: self.max_vocabulary,
+            threads: self.threads.unwrap_or_else(cores),
+        }
+    }
+
     pub(crate) fn segmenter(&self) -> Segmenter {
         let unit = match self.unit {
             UnitName::Words => Unit::Words,
