@@ -5,6 +5,7 @@
 
 mod compare;
 mod info;
+mod quality;
 mod recording;
 mod score;
 mod text;
@@ -14,6 +15,10 @@ pub use compare::{
     Position, Slice, WorstToken,
 };
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
+pub use quality::{
+    FeatureCard, FrontierPoint, FrontierScores, Halved, MauveResult, QUALITY_SCHEMA, Quality,
+    Quantization,
+};
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
 pub use text::{

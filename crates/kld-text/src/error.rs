@@ -81,6 +81,14 @@ pub enum Error {
         /// Width of the candidate's rows.
         candidate: usize,
     },
+    /// More buckets than there are documents to fill them.
+    #[error("{buckets} buckets for {documents} documents: expected at most one for each")]
+    TooManyBuckets {
+        /// Buckets asked for.
+        buckets: usize,
+        /// Documents of both sides.
+        documents: usize,
+    },
     /// A file that is no table of counts, or not the whole of one.
     #[error("{path}: {problem}", path = path.display())]
     BadTable {
