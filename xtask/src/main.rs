@@ -123,10 +123,10 @@ fn golden() -> Result<()> {
     };
     python("golden/kernels/generate.py", &[])?;
     python("golden/dist/generate.py", &[])?;
+    python("golden/text/generate.py", &[])?;
     python("golden/ranking/generate.py", &[])?;
     python("golden/sequential/generate.py", &[])?;
     python("golden/quantize/generate.py", &[])?;
-    python("golden/text/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/models/smollm2.py", &[&model, &requantize])?;
     python(

@@ -23,7 +23,8 @@ pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
 pub use text::{
     Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
-    PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_SCHEMA, TermCount, TextComparison, TextCounts,
+    PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,
+    TextComparison, TextCounts,
 };
 
 use serde::{Deserialize, Serialize};

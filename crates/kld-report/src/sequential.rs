@@ -20,7 +20,7 @@ impl Terminal {
             return String::new();
         };
         let head = [
-            "until",
+            "",
             &format!("KL(P‖Q) {}", self.unit.name()),
             "95 % at every look",
             "half width",

@@ -42,6 +42,7 @@ impl Exporter<TextCounts> for Terminal {
             counted,
             body: counts,
             most_frequent,
+            ..
         } = result;
         write!(out, "{}", layout("", &[body("", counts, counted)]))?;
         writeln!(out, "counted: {counted}")?;

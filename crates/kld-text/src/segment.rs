@@ -140,7 +140,8 @@ impl Segmenter {
         let mut from = 0;
         // The first boundary is the beginning of the text.
         for to in self.words.segment_str(text).skip(1) {
-            let word = text[from..to].trim_matches('_');
+            // A mark that combines with a space stands for itself.
+            let word = text[from..to].trim_matches(|c: char| c == '_' || c.is_whitespace());
             from = to;
             if word.contains(char::is_alphanumeric) {
                 if self.fold.case {
@@ -227,6 +228,7 @@ mod tests {
             words("Hello世界, Привет мир!"),
             ["Hello", "世界", "Привет", "мир"]
         );
+        assert_eq!(words("a \u{cd5}"), ["a", "\u{cd5}"]);
     }
 
     #[test]

@@ -172,13 +172,10 @@ proptest! {
         let added = |part: fn(&Contributor) -> f64| -> f64 {
             c.more_in_reference.iter().chain(&c.more_in_candidate).map(part).sum()
         };
-        let (kl, reverse_kl) = match result.smoothed {
-            Some(smoothed) => (smoothed.kl, smoothed.reverse_kl),
-            None => {
-                let corrected = by(&result, Estimator::ZhangGrabchak);
-                (corrected.kl, corrected.reverse_kl)
-            }
-        };
+        let corrected = by(&result, Estimator::ZhangGrabchak);
+        let (kl, reverse_kl) = result
+            .smoothed
+            .map_or((corrected.kl, corrected.reverse_kl), |s| (s.kl, s.reverse_kl));
         prop_assert!((added(|c| c.kl.value) + c.others.kl - kl.value).abs() < 1e-12);
         let reverse = added(|c| c.reverse_kl.value) + c.others.reverse_kl;
         prop_assert!((reverse - reverse_kl.value).abs() < 1e-12);

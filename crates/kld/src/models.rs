@@ -49,6 +49,16 @@ impl<'a> Opener<'a> {
             .with_context(|| format!("cannot find model {name}"))
     }
 
+    /// The tokenizer of a model, or one in a file in the form of `tokenizer.json`.
+    pub(crate) fn tokenizer(&self, name: &str) -> anyhow::Result<Tokenizer> {
+        let path = Path::new(name);
+        if path.is_file() && path.extension().is_some_and(|ending| ending == "json") {
+            return Tokenizer::from_file(path)
+                .with_context(|| format!("cannot read the tokenizer {name}"));
+        }
+        tokenizer(&self.locate(name)?)
+    }
+
     /// Opens whatever gives logits: a model, or a recording of one.
     pub(crate) fn open(&mut self, name: &str) -> anyhow::Result<Source> {
         let path = Path::new(name);

@@ -69,6 +69,32 @@ fn the_smallest_that_passes_is_picked_and_nothing_to_pick_fails() {
 }
 
 #[test]
+fn the_table_begins_with_what_is_known_which_is_better_and_what_to_ship() {
+    let table = desk().printed(
+        "compare p.gguf q8_0.gguf q4_0.gguf --text long.txt --context 32 --until 20% --seed 3 --pick max-kl=0.02",
+    );
+    let head: Vec<&str> = table
+        .lines()
+        .skip(3)
+        .take_while(|line| !line.starts_with("candidate"))
+        .collect();
+    insta::assert_snapshot!(head.join("\n"), @"
+    until      ±20.00 % of the mean reached after 64 of 484 windows, 2 048 tokens
+               KL(P‖Q) nats   95 % at every look            half width     95 % at one look
+    q8_0.gguf      0.000412  0.000360 – 0.000464  ±12.63 % of the mean  0.000378 – 0.000446
+    q4_0.gguf         0.110       0.0948 – 0.124  ±13.46 % of the mean       0.0998 – 0.119
+
+    ranking    group     size  bits/weight  front         KL(P‖Q) nats  over the one above     99 %  top-1 agreement        ppl ratio
+    q8_0.gguf      a  26.2 kB        11.29      ●  0.000412 ± 0.000017                      0.00151   95.83 ± 0.62 %  1.0001 ± 0.0010
+    q4_0.gguf      b  18.6 kB         7.99      ●      0.1095 ± 0.0049    +0.1091 ± 0.0048    0.390     53.8 ± 1.5 %    1.027 ± 0.014
+      a shared letter: not told apart by paired differences (Holm over all pairs, 5.0 %)
+      ● on the front of size against KL
+
+    pick       the smallest with a mean KL of at most 0.0200 nats: q8_0.gguf  26.2 kB, KL 0.000412 ± 0.000017 (0.000378 – 0.000446) nats
+    ");
+}
+
+#[test]
 fn a_run_stops_at_the_same_window_for_any_number_of_threads() {
     let desk = desk();
     let run = |threads: usize| {

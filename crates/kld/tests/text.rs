@@ -185,3 +185,28 @@ fn counts_are_saved_merged_and_compared() {
         "{stderr}"
     );
 }
+
+#[test]
+fn tokens_of_a_tokenizer_are_counted() {
+    let folder = two_bodies();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/tokenizers/gpt2");
+    let of = |tokenizer: &str| {
+        let arguments = format!("a.jsonl b.jsonl --tokenizer {golden}/{tokenizer}");
+        result(folder.path(), &arguments)
+    };
+    let by_file = of("tokenizer.json");
+    assert_eq!(by_file["counted"]["unit"], "tokens");
+    let by_model = of("tokenizer.gguf");
+    assert_eq!(by_file["contributors"], by_model["contributors"]);
+    let stderr = refused(folder.path(), "a.jsonl b.jsonl --tokenizer a.jsonl");
+    assert!(stderr.contains("a.jsonl"), "{stderr}");
+}
+
+#[test]
+fn counts_in_short_are_json_too() {
+    let folder = two_bodies();
+    let counts = result(folder.path(), "count a.jsonl --top 1");
+    assert_eq!(counts["schema"], "kld.text-counts/1");
+    assert_eq!(counts["most_frequent"][0]["term"], "the");
+    assert_eq!(counts["most_frequent"][0]["count"], 3);
+}

@@ -14,6 +14,9 @@ use crate::{
 /// The name and version of the JSON form of [`TextComparison`]; documented in `docs/text.md`.
 pub const TEXT_SCHEMA: &str = "kld.text/1";
 
+/// The name and version of the JSON form of [`TextCounts`].
+pub const TEXT_COUNTS_SCHEMA: &str = "kld.text-counts/1";
+
 /// Two bodies of text. P is how often each term stands in the reference, Q how often in the candidate; all in nats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextComparison {
@@ -46,6 +49,8 @@ pub struct TextComparison {
 /// The counts of one body, in short.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextCounts {
+    /// [`TEXT_COUNTS_SCHEMA`].
+    pub schema: String,
     /// What was counted.
     pub counted: Counted,
     /// The body.

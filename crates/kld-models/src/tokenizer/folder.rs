@@ -45,6 +45,32 @@ impl Tokenizer {
     }
 }
 
+impl Tokenizer {
+    /// The tokenizer of a file in the form of `tokenizer.json`, whatever its name; nothing beside it is read.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such file, or it is no tokenizer.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let origin = path.display().to_string();
+        let json = read(path)?.ok_or_else(|| Error::Io {
+            path: path.to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        })?;
+        let (engine, kind) = checked::engine(&json, &origin)?;
+        Self::from_parts(Parts {
+            engine,
+            origin,
+            kind,
+            bos: None,
+            eos: None,
+            chat_template: None,
+            padding_from: None,
+        })
+    }
+}
+
 /// `tokenizer_config.json` and, where it is silent, `special_tokens_map.json`.
 struct Settings {
     config: Value,

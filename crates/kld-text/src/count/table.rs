@@ -2,7 +2,7 @@
 
 use kld_core::{
     count::{Counts, SampleCard},
-    result::{Body, Counted, Pruned, TermCount, TextCounts},
+    result::{Body, Counted, Pruned, TEXT_COUNTS_SCHEMA, TermCount, TextCounts},
 };
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +159,7 @@ impl CountTable {
                 count: *count,
             });
         Ok(TextCounts {
+            schema: TEXT_COUNTS_SCHEMA.to_owned(),
             counted: self.counted().clone(),
             body: self.body(name, &counts),
             most_frequent: most_frequent.collect(),

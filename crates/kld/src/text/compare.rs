@@ -104,7 +104,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     refuse_overwriting(&[args.json.as_ref()], &[&reference, &candidate])?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let observer = Terminal::listening()?;
-    let options = args.unit.count_options(&args.read);
+    let options = args.unit.count_options(&args.read, &observer)?;
     let (Some(a), Some(b)) = (
         counts(&reference, &options, &observer).context("A")?,
         counts(&candidate, &options, &observer).context("B")?,

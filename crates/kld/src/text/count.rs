@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use kld_core::Observer;
-use kld_report::{Exporter, Terminal as Table};
+use kld_report::{Exporter, Json, Terminal as Table};
 use kld_text::count::{
     CountOptions, CountTable, TableFormat, count, is_table, read_table, write_table,
 };
@@ -37,6 +37,10 @@ pub(crate) struct CountArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
 
+    /// Write what is printed as JSON to a file, or - for stdout instead of the table
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    json: Option<PathBuf>,
+
     /// Terms shown
     #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Output")]
     top: usize,
@@ -62,7 +66,8 @@ impl Exporter<CountTable> for Written {
 
 pub(super) fn run(args: &CountArgs) -> anyhow::Result<Outcome> {
     let inputs: Vec<&Path> = args.sources.iter().map(PathBuf::as_path).collect();
-    refuse_overwriting(&[args.output.as_ref()], &inputs)?;
+    refuse_overwriting(&[args.output.as_ref(), args.json.as_ref()], &inputs)?;
+    let json = args.json.as_deref().map(Output::open).transpose()?;
     let output = match &args.output {
         Some(path) => {
             let format = TableFormat::of(path).with_context(|| {
@@ -76,7 +81,7 @@ pub(super) fn run(args: &CountArgs) -> anyhow::Result<Outcome> {
         None => None,
     };
     let observer = Terminal::listening()?;
-    let options = args.unit.count_options(&args.read);
+    let options = args.unit.count_options(&args.read, &observer)?;
     let table = match body(&args.sources, &options, &observer) {
         Err(kld_text::Error::Interrupted) => return Ok(Outcome::Interrupted),
         other => other?,
@@ -86,7 +91,14 @@ pub(super) fn run(args: &CountArgs) -> anyhow::Result<Outcome> {
     }
     let name = args.sources.iter().map(|path| path.display().to_string());
     let name = name.collect::<Vec<_>>().join(", ");
-    Output::Stdout.write(&Table::default(), &table.summary(&name, args.top)?)?;
+    let summary = table.summary(&name, args.top)?;
+    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
+    if let Some(json) = json {
+        json.write(&Json, &summary)?;
+    }
+    if !stdout_is_taken {
+        Output::Stdout.write(&Table::default(), &summary)?;
+    }
     Ok(Outcome::Fine)
 }
 

@@ -1,13 +1,16 @@
 //! Arguments about reading bodies of text and cutting them into units, for all tasks of `kld text`.
 
+use std::sync::Arc;
+
 use clap::{Args, ValueEnum};
+use kld_models::{Tokenizer, tokenizer::SpecialTokens};
 use kld_text::{
     count::CountOptions,
     read::ReadOptions,
-    segment::{Cutter, Fold, Segmenter, Unit},
+    segment::{Cutter, Fold, Segmenter, Tokenize, Unit},
 };
 
-use crate::args::positive;
+use crate::{args::positive, models::Opener, progress::Terminal};
 
 /// How bodies of text are read.
 #[derive(Debug, Args)]
@@ -39,6 +42,10 @@ pub(crate) struct UnitArgs {
     /// What is counted: words (by Unicode's rules, with dictionaries for Chinese, Japanese and Thai) or characters
     #[arg(long, value_enum, default_value_t = UnitName::Words)]
     pub(crate) unit: UnitName,
+
+    /// Count the tokens of this tokenizer instead: a tokenizer.json, or a model (folder, `org/name`, .gguf)
+    #[arg(long, value_name = "FILE|MODEL", conflicts_with_all = ["unit", "fold"])]
+    pub(crate) tokenizer: Option<String>,
 
     /// Differences that are passed over: case (The = the), numbers (every number is #), none
     #[arg(
@@ -80,15 +87,28 @@ pub(crate) enum FoldName {
 
 impl UnitArgs {
     /// How a body is counted.
-    pub(crate) fn count_options(&self, read: &ReadArgs) -> CountOptions {
+    pub(crate) fn count_options(
+        &self,
+        read: &ReadArgs,
+        observer: &Terminal,
+    ) -> anyhow::Result<CountOptions> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        CountOptions {
+        Ok(CountOptions {
             read: read.options(),
-            cutter: Cutter::Segmenter(self.segmenter()),
+            cutter: self.cutter(observer)?,
             ngram: self.ngram,
             max_vocabulary: self.max_vocabulary,
             threads: self.threads.unwrap_or_else(cores),
-        }
+        })
+    }
+
+    fn cutter(&self, observer: &Terminal) -> anyhow::Result<Cutter> {
+        let Some(name) = &self.tokenizer else {
+            return Ok(Cutter::Segmenter(self.segmenter()));
+        };
+        let tokenizer = Opener::new(None, observer).tokenizer(name)?;
+        let name = format!("{name} ({} tokens)", tokenizer.len());
+        Ok(Cutter::Tokenizer(Arc::new(Tokens { name, tokenizer })))
     }
 
     pub(crate) fn segmenter(&self) -> Segmenter {
@@ -104,5 +124,26 @@ impl UnitArgs {
                 numbers: has(FoldName::Numbers),
             },
         )
+    }
+}
+
+/// The tokens of a model's tokenizer.
+#[derive(Debug)]
+struct Tokens {
+    name: String,
+    tokenizer: Tokenizer,
+}
+
+impl Tokenize for Tokens {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn tokens(&self, text: &str, each: &mut dyn FnMut(&str)) -> Result<(), String> {
+        let ids = self.tokenizer.encode(text, SpecialTokens::None);
+        for id in ids.map_err(|error| error.to_string())? {
+            each(&self.tokenizer.token_text(id));
+        }
+        Ok(())
     }
 }
