@@ -29,11 +29,7 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
-<<<<<<< HEAD
-    Text(text::TextArgs),
-=======
     Text(Box<text::TextArgs>),
->>>>>>> main
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
     Info(info::InfoArgs),
