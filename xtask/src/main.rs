@@ -124,6 +124,8 @@ fn golden() -> Result<()> {
     python("golden/kernels/generate.py", &[])?;
     python("golden/dist/generate.py", &[])?;
     python("golden/text/generate.py", &[])?;
+    python("golden/quality/generate_mauve.py", &[])?;
+    python("golden/quality/generate_diversity.py", &[])?;
     python("golden/ranking/generate.py", &[])?;
     python("golden/sequential/generate.py", &[])?;
     python("golden/quantize/generate.py", &[])?;

@@ -5,6 +5,7 @@
 
 mod compare;
 mod info;
+mod pairs;
 mod quality;
 mod recording;
 mod score;
@@ -15,9 +16,11 @@ pub use compare::{
     Position, Slice, WorstToken,
 };
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
+pub use pairs::{LinkTest, PAIRS_SCHEMA, Pair, PairMeaning, Pairs, RankedBy, SwapTest};
 pub use quality::{
-    FeatureCard, FrontierPoint, FrontierScores, Halved, MauveResult, QUALITY_SCHEMA, Quality,
-    Quantization,
+    Diversity, DiversityMeasure, FeatureCard, FeatureSource, FrontierPoint, FrontierScores, Halved,
+    MauveResult, Measure, Measured, ModelOnBoth, PerplexityOverlap, QUALITY_SCHEMA, Quality,
+    QualityBody, Quantiles, Quantization, RepeatedSpan, Verdict,
 };
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};

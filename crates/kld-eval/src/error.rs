@@ -183,6 +183,12 @@ pub enum Error {
         /// The first thing that differs.
         difference: String,
     },
+    /// Features are asked of somebody who gives logits only.
+    #[error("{model} gives logits but no hidden states")]
+    NoHiddenStates {
+        /// Its name.
+        model: String,
+    },
     /// The model or its tokenizer failed.
     #[error(transparent)]
     Model(#[from] kld_models::Error),

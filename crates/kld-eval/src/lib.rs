@@ -7,6 +7,7 @@ pub mod compare;
 pub mod conclude;
 pub mod deal;
 mod error;
+pub mod features;
 pub mod frequency;
 mod pace;
 pub mod prepare;

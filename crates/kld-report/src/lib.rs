@@ -7,6 +7,8 @@ mod csv_table;
 mod dist;
 pub mod format;
 mod info;
+mod pairs;
+mod quality;
 mod ranking;
 mod score;
 mod sequential;

@@ -7,6 +7,7 @@
 pub mod compare;
 pub mod count;
 mod error;
+pub mod pairs;
 pub mod quality;
 pub mod read;
 pub mod segment;

@@ -2,6 +2,8 @@
 
 mod compare;
 mod count;
+mod pairs;
+mod quality;
 mod read;
 
 use clap::{Args, Subcommand};

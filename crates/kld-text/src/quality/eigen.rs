@@ -235,7 +235,10 @@ impl WithSimd for Columns<'_> {
         for &Rotation { row, cosine, sine } in self.rotations {
             let [upper, lower] = &mut rows[row..].as_chunks_mut::<2>().0[0];
             for (upper, lower) in upper.iter_mut().zip(lower) {
-                (*upper, *lower) = (cosine * *upper - sine * *lower, sine * *upper + cosine * *lower);
+                (*upper, *lower) = (
+                    cosine * *upper - sine * *lower,
+                    sine * *upper + cosine * *lower,
+                );
             }
         }
         rows

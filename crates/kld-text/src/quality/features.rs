@@ -81,9 +81,14 @@ impl Features {
         }
         let mut values = [&self.values[..], &other.values].concat();
         for row in values.chunks_exact_mut(self.width) {
-            let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+            let norm = row
+                .iter()
+                .map(|x| f64::from(*x).powi(2))
+                .sum::<f64>()
+                .sqrt();
             if norm > 0.0 {
-                row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+                row.iter_mut()
+                    .for_each(|x| *x = (f64::from(*x) / norm) as f32);
             }
         }
         Ok(Self {
@@ -96,7 +101,9 @@ impl Features {
     pub(super) fn center(&mut self) {
         let mut mean = vec![0.0_f64; self.width];
         for row in self.rows() {
-            mean.iter_mut().zip(row).for_each(|(m, x)| *m += f64::from(*x));
+            mean.iter_mut()
+                .zip(row)
+                .for_each(|(m, x)| *m += f64::from(*x));
         }
         let count = self.count() as f64;
         for row in self.values.chunks_exact_mut(self.width) {

@@ -122,7 +122,10 @@ mod tests {
             masses.iter().map(|mass| mass / total).collect::<Vec<f64>>()
         };
         (1_usize..30).prop_flat_map(move |k| {
-            (masses(k).prop_map(normalized), masses(k).prop_map(normalized))
+            (
+                masses(k).prop_map(normalized),
+                masses(k).prop_map(normalized),
+            )
         })
     }
 
@@ -165,7 +168,11 @@ mod tests {
     fn distributions_that_share_nothing_have_no_area() {
         let frontier = Frontier::of(&[1.0, 0.0], &[0.0, 1.0], 5.0);
         // Under the curve (1−λ)^5, λ^5, whose area is that of Euler's beta: 5·B(6, 5).
-        assert!((frontier.mauve() - 1.0 / 252.0).abs() < 1e-3, "{}", frontier.mauve());
+        assert!(
+            (frontier.mauve() - 1.0 / 252.0).abs() < 1e-3,
+            "{}",
+            frontier.mauve()
+        );
         assert_eq!(frontier.integral(), 1.0);
     }
 }

@@ -185,10 +185,14 @@ impl<'a> Lloyd<'a> {
             .centres
             .par_chunks_mut(width)
             .zip(&members)
-            .map(|(centre, members)| !members.is_empty() && set_to_mean(centre, self.points, members))
+            .map(|(centre, members)| {
+                !members.is_empty() && set_to_mean(centre, self.points, members)
+            })
             .collect();
         self.moved = moves;
-        let empty: Vec<usize> = (0..members.len()).filter(|&c| members[c].is_empty()).collect();
+        let empty: Vec<usize> = (0..members.len())
+            .filter(|&c| members[c].is_empty())
+            .collect();
         for (centre, point) in empty.iter().zip(self.farthest(empty.len())) {
             self.centres[centre * width..][..width].copy_from_slice(self.points.row(point));
             self.moved[*centre] = true;
@@ -210,7 +214,9 @@ impl<'a> Lloyd<'a> {
             return Vec::new();
         }
         let distances: Vec<f64> = (0..self.nearest.len()).map(|i| self.distance(i)).collect();
-        let mut order: Vec<usize> = (0..distances.len()).filter(|&i| distances[i] > 0.0).collect();
+        let mut order: Vec<usize> = (0..distances.len())
+            .filter(|&i| distances[i] > 0.0)
+            .collect();
         order.sort_by(|a, b| distances[*b].total_cmp(&distances[*a]).then(a.cmp(b)));
         order.truncate(count);
         order
@@ -234,7 +240,9 @@ fn set_to_mean(centre: &mut [f32], points: &Features, members: &[usize]) -> bool
     let mut sums = vec![0.0_f64; centre.len()];
     for &member in members {
         let point = points.row(member);
-        sums.iter_mut().zip(point).for_each(|(sum, x)| *sum += f64::from(*x));
+        sums.iter_mut()
+            .zip(point)
+            .for_each(|(sum, x)| *sum += f64::from(*x));
     }
     let mut moved = false;
     for (centre, sum) in centre.iter_mut().zip(sums) {
@@ -272,24 +280,29 @@ impl Candidates {
         let row = |i: usize| points.row(first + which[i]);
         let tiles = Groups::of_rows(TALL, points.width(), which.len(), row);
         let mut excess = vec![0.0; wide()];
-        multiply(&tiles, &self.panels, self.numbers.len(), |row, column, products| {
-            let excess = &mut excess[..products.len()];
-            let mut least = f32::INFINITY;
-            for ((excess, product), square) in
-                excess.iter_mut().zip(products).zip(&self.squares[column..])
-            {
-                *excess = square - 2.0 * product;
-                least = least.min(*excess);
-            }
-            let nearest = &mut nearest[which[row]];
-            if least <= nearest.excess
-                && let Some(offset) = excess.iter().position(|e| *e == least)
-            {
-                *nearest = nearest.or(Nearest {
-                    centre: self.numbers[column + offset] as u32,
-                    excess: least,
-                });
-            }
-        });
+        multiply(
+            &tiles,
+            &self.panels,
+            self.numbers.len(),
+            |row, column, products| {
+                let excess = &mut excess[..products.len()];
+                let mut least = f32::INFINITY;
+                for ((excess, product), square) in
+                    excess.iter_mut().zip(products).zip(&self.squares[column..])
+                {
+                    *excess = square - 2.0 * product;
+                    least = least.min(*excess);
+                }
+                let nearest = &mut nearest[which[row]];
+                if least <= nearest.excess
+                    && let Some(offset) = excess.iter().position(|e| *e == least)
+                {
+                    *nearest = nearest.or(Nearest {
+                        centre: self.numbers[column + offset] as u32,
+                        excess: least,
+                    });
+                }
+            },
+        );
     }
 }

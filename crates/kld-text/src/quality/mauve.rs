@@ -18,9 +18,7 @@ use kld_core::{
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
 use rayon::prelude::*;
 
-use super::{
-    features::Features, frontier::Frontier, kmeans::KMeans, pca::principal_coordinates,
-};
+use super::{features::Features, frontier::Frontier, kmeans::KMeans, pca::principal_coordinates};
 use crate::Result;
 
 /// Fewer documents than this are not halved: there would be a handful of buckets.
@@ -77,14 +75,35 @@ pub fn mauve(
     options: &MauveOptions,
 ) -> Result<MauveResult> {
     assert!(options.seeds > 0, "scores are means over quantizations");
-    let mut joined = reference.joined_and_normalized(candidate)?;
-    joined.center();
-    let bodies = Bodies {
-        points: principal_coordinates(&joined, options.variance),
-        split: reference.count(),
-        options,
-    };
-    bodies.result(reference.width())
+    Bodies::new(reference, candidate, options)?.result(reference.width())
+}
+
+/// Where documents lie about the mean of all of both sides, and in which bucket under the first quantization of [`mauve`]; those of the
+/// reference come first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Places {
+    /// Coordinates along the principal components.
+    pub points: Features,
+    /// The bucket of each document.
+    pub buckets: Vec<u32>,
+}
+
+/// Places the documents of both sides.
+///
+/// # Errors
+///
+/// As [`mauve`].
+pub fn places(
+    reference: &Features,
+    candidate: &Features,
+    options: &MauveOptions,
+) -> Result<Places> {
+    let bodies = Bodies::new(reference, candidate, options)?;
+    let quantized = bodies.quantize(bodies.buckets()?, options.seed);
+    Ok(Places {
+        buckets: [quantized.reference, quantized.candidate].concat(),
+        points: bodies.points,
+    })
 }
 
 /// Documents of both sides as points, those of the reference first.
@@ -104,7 +123,17 @@ struct Histograms {
 /// Both scores of a frontier, plain and smoothed.
 type Scores = [f64; 4];
 
-impl Bodies<'_> {
+impl<'a> Bodies<'a> {
+    fn new(reference: &Features, candidate: &Features, options: &'a MauveOptions) -> Result<Self> {
+        let mut joined = reference.joined_and_normalized(candidate)?;
+        joined.center();
+        Ok(Self {
+            points: principal_coordinates(&joined, options.variance),
+            split: reference.count(),
+            options,
+        })
+    }
+
     fn result(&self, width: usize) -> Result<MauveResult> {
         let buckets = self.buckets()?;
         let quantized: Vec<Histograms> = (0..self.options.seeds)
@@ -302,10 +331,7 @@ fn random(seed: u64, number: usize) -> Xoshiro256PlusPlus {
 }
 
 fn mean_curve(quantized: &[Histograms], scaling: f64) -> Vec<FrontierPoint> {
-    let curves: Vec<Frontier> = quantized
-        .iter()
-        .map(|h| h.frontier(scaling, 0.0))
-        .collect();
+    let curves: Vec<Frontier> = quantized.iter().map(|h| h.frontier(scaling, 0.0)).collect();
     let point = |i: usize| {
         let mean = |of: fn(&FrontierPoint) -> f64| {
             curves.iter().map(|c| of(&c.points()[i])).sum::<f64>() / curves.len() as f64

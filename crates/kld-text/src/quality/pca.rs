@@ -59,9 +59,8 @@ fn along_rows(features: &Features, share: f64) -> Features {
     });
     let eigen = Eigen::of_symmetric(sums);
     let kept = enough(&eigen.values, share);
-    let coordinate = |row: usize, i: usize| {
-        (eigen.values[i].max(0.0).sqrt() * eigen.vectors[i][row]) as f32
-    };
+    let coordinate =
+        |row: usize, i: usize| (eigen.values[i].max(0.0).sqrt() * eigen.vectors[i][row]) as f32;
     let values = (0..count)
         .flat_map(|row| (0..kept).map(move |i| (row, i)))
         .map(|(row, i)| coordinate(row, i))
@@ -100,16 +99,23 @@ fn add_products(
     panels: &Groups,
     tiles: impl Fn(usize, usize) -> Groups + Sync,
 ) {
-    sums.par_chunks_mut(TASK).enumerate().for_each(|(task, sums)| {
-        let first = task * TASK;
-        let tiles = tiles(first, sums.len());
-        multiply(&tiles, panels, first + sums.len(), |row, column, products| {
-            let sums = &mut sums[row][column..];
-            sums.iter_mut()
-                .zip(products)
-                .for_each(|(sum, product)| *sum += f64::from(*product));
+    sums.par_chunks_mut(TASK)
+        .enumerate()
+        .for_each(|(task, sums)| {
+            let first = task * TASK;
+            let tiles = tiles(first, sums.len());
+            multiply(
+                &tiles,
+                panels,
+                first + sums.len(),
+                |row, column, products| {
+                    let sums = &mut sums[row][column..];
+                    sums.iter_mut()
+                        .zip(products)
+                        .for_each(|(sum, product)| *sum += f64::from(*product));
+                },
+            );
         });
-    });
 }
 
 #[cfg(test)]
@@ -140,7 +146,10 @@ mod tests {
         for (count, width) in [(300, 20), (20, 300)] {
             let features = features(count, width);
             let kept = principal_coordinates(&features, 1.0);
-            for (before, after) in squared_distances(&features).iter().zip(squared_distances(&kept)) {
+            for (before, after) in squared_distances(&features)
+                .iter()
+                .zip(squared_distances(&kept))
+            {
                 assert!((before - after).abs() < 1e-5, "{before} {after}");
             }
         }

@@ -96,11 +96,6 @@ impl Groups {
         }
     }
 
-    /// Number of rows, without those that fill up the last group.
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
     fn group(&self, index: usize) -> &[f32] {
         let size = self.group * self.depth;
         &self.values[index * size..][..size]
@@ -151,7 +146,13 @@ impl WithSimd for Block<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; TALL];
         let (panel, _) = S::as_simd_f32s(self.panel);
-        for (a, b) in self.tile.as_chunks::<TALL>().0.iter().zip(panel.as_chunks::<REGISTERS>().0) {
+        for (a, b) in self
+            .tile
+            .as_chunks::<TALL>()
+            .0
+            .iter()
+            .zip(panel.as_chunks::<REGISTERS>().0)
+        {
             for (sums, a) in sums.iter_mut().zip(a) {
                 let a = simd.splat_f32s(*a);
                 for (sum, b) in sums.iter_mut().zip(b) {

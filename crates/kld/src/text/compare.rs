@@ -9,10 +9,13 @@ use kld_report::{Json, Terminal as Table, Unit};
 use kld_text::{
     compare::{CompareOptions, compare},
     count::{CountOptions, CountTable},
+    quality::MauveOptions,
 };
 
 use super::{
     count::body,
+    pairs,
+    quality::{self, QualityArgs},
     read::{ReadArgs, UnitArgs},
 };
 use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
@@ -23,28 +26,31 @@ pub(crate) struct CompareArgs {
     /// The reference: a file (.txt and .md are one document, .jsonl has one in each record), a folder, - for standard input, or a table that
     /// `kld text count` wrote
     #[arg(value_name = "A", required = true)]
-    reference: Option<PathBuf>,
+    pub(super) reference: Option<PathBuf>,
 
     /// What is compared with it
-    #[arg(value_name = "B", required = true)]
-    candidate: Option<PathBuf>,
+    #[arg(value_name = "B", required_unless_present = "fields")]
+    pub(super) candidate: Option<PathBuf>,
 
     #[command(flatten)]
-    read: ReadArgs,
+    pub(super) read: ReadArgs,
 
     #[command(flatten)]
-    unit: UnitArgs,
+    pub(super) unit: UnitArgs,
 
     #[command(flatten)]
-    statistics: StatisticsArgs,
+    pub(super) statistics: StatisticsArgs,
+
+    #[command(flatten)]
+    pub(super) quality: QualityArgs,
 
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
-    json: Option<PathBuf>,
+    pub(super) json: Option<PathBuf>,
 
     /// Show divergences in bits instead of nats
     #[arg(long, help_heading = "Output")]
-    bits: bool,
+    pub(super) bits: bool,
 }
 
 /// What is made of the counts.
@@ -61,19 +67,43 @@ pub(crate) struct StatisticsArgs {
 
     /// How often the parts of both bodies are redrawn for intervals
     #[arg(long, default_value_t = 300, value_name = "N")]
-    resamples: usize,
+    pub(super) resamples: usize,
 
     /// Seed of the random numbers: the same seed gives the same intervals
     #[arg(long, default_value_t = 0, value_name = "N")]
-    seed: u64,
+    pub(super) seed: u64,
 
     /// Terms listed on each side
     #[arg(long, default_value_t = 20, value_name = "N")]
-    top: usize,
+    pub(super) top: usize,
+}
+
+impl CompareArgs {
+    /// The two bodies, of which one at most is standard input.
+    pub(super) fn bodies(&self) -> anyhow::Result<[PathBuf; 2]> {
+        let bodies =
+            [&self.reference, &self.candidate].map(|side| side.clone().unwrap_or_default());
+        ensure!(
+            bodies.iter().any(|body| body.as_os_str() != "-"),
+            "only one of A and B can be `-`"
+        );
+        Ok(bodies)
+    }
+
+    /// How MAUVE is computed.
+    pub(super) fn mauve_options(&self) -> MauveOptions {
+        MauveOptions {
+            buckets: self.quality.buckets,
+            seeds: self.quality.quantizations,
+            seed: self.statistics.seed,
+            resamples: self.statistics.resamples,
+            ..MauveOptions::default()
+        }
+    }
 }
 
 impl StatisticsArgs {
-    fn options(&self, threads: usize) -> CompareOptions {
+    pub(super) fn options(&self, threads: usize) -> CompareOptions {
         CompareOptions {
             smoothing: self.smooth,
             bootstrap: Bootstrap {
@@ -90,17 +120,24 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   kld text austen.txt melville.txt
   kld text human/ machine.jsonl --field completion --smooth jelinek-mercer:0.1
+  kld text human.jsonl machine.jsonl --quality --features model.gguf  # is generated text as good and as varied? (docs/quality.md)
+  kld text questions.txt answers.txt --pairs                          # line by line (docs/pairs.md)
   kld text monday.kldcounts tuesday.kldcounts --json drift.json      # tables that `kld text count` wrote
 
 Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted";
 
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
-    let [reference, candidate] =
-        [&args.reference, &args.candidate].map(|side| side.clone().unwrap_or_default());
+    if args.quality.quality {
+        return quality::run(args);
+    }
+    if args.quality.pairs {
+        return pairs::run(args);
+    }
     ensure!(
-        reference.as_os_str() != "-" || candidate.as_os_str() != "-",
-        "only one of A and B can be `-`"
+        args.quality.features.is_empty(),
+        "--features are of texts: say with --quality or --pairs what is asked about them"
     );
+    let [reference, candidate] = args.bodies()?;
     refuse_overwriting(&[args.json.as_ref()], &[&reference, &candidate])?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
     let observer = Terminal::listening()?;

@@ -92,14 +92,19 @@ impl UnitArgs {
         read: &ReadArgs,
         observer: &Terminal,
     ) -> anyhow::Result<CountOptions> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(CountOptions {
             read: read.options(),
             cutter: self.cutter(observer)?,
             ngram: self.ngram,
             max_vocabulary: self.max_vocabulary,
-            threads: self.threads.unwrap_or_else(cores),
+            threads: self.threads(),
         })
+    }
+
+    /// How many threads work.
+    pub(crate) fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(cores)
     }
 
     fn cutter(&self, observer: &Terminal) -> anyhow::Result<Cutter> {
