@@ -15,35 +15,56 @@ use kld_text::{
     segment::Cutter,
 };
 
-use self::features::Found;
+use serde::Serialize;
+
+pub(super) use self::features::Found;
 use super::compare::CompareArgs;
 use crate::{
-    args::positive, args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal,
+    args::{kernel, positive, refuse_overwriting},
+    exit::Outcome,
+    models::Opener,
+    output::Output,
+    progress::Terminal,
 };
 
-/// Generated text beside what people wrote.
+/// Generated text beside what people wrote, and texts in pairs.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Quality of generated text")]
+#[command(next_help_heading = "Quality and pairs")]
 pub(crate) struct QualityArgs {
     /// How varied is B, a body of generated text, beside A, which people wrote; and, with --features, how alike in meaning
     ///
-    /// Every document (record, file, or with --lines line) is a text. Measures of diversity and repetition stand side by side, each with its error and a
-    /// test of the difference. With features of the documents, MAUVE and the frontier integral tell how alike the bodies are in meaning.
+    /// Every document (record, file, or with --lines line) is a text. Measures of diversity and repetition stand side by side, each with its error and
+    /// a test of the difference. With features of the documents, MAUVE and the frontier integral tell how alike the bodies are in meaning.
     #[arg(long)]
     pub(super) quality: bool,
 
-    /// Features of the documents: a model, whose last hidden state is taken, or two .npy files with a row for each document of A and of B
+    /// A and B are pairs: the first text of A and the first of B, and so on, such as what a user wrote and what a system answered
+    ///
+    /// Texts are the lines of .txt files, or records. How far are the words of B from those of A, and which terms are over- and under-represented; is
+    /// it more than chance; have the texts of a pair to do with each other; and which pairs fit least.
+    #[arg(long, conflicts_with = "quality")]
+    pub(super) pairs: bool,
+
+    /// With --pairs: two fields of the records of one .jsonl file, which is named once
     #[arg(
         long,
-        value_name = "MODEL|A.npy,B.npy",
+        value_name = "FIRST,SECOND",
         value_delimiter = ',',
-        requires = "quality"
+        requires = "pairs"
     )]
+    pub(super) fields: Vec<String>,
+
+    /// Features of the documents: a model, whose last hidden state is taken, or two .npy files with a row for each document of A and of B
+    #[arg(long, value_name = "MODEL|A.npy,B.npy", value_delimiter = ',')]
     pub(super) features: Vec<String>,
 
-    /// Tokens of a document that the model reads at most
+    /// With --quality: what a model makes of both bodies, the perplexities of their documents and how these overlap
+    #[arg(long, value_name = "MODEL", requires = "quality")]
+    pub(super) model: Option<String>,
+
+    /// Tokens that a model reads at once; of longer documents features see the beginning, perplexities all
     #[arg(long, default_value_t = 512, value_name = "TOKENS", value_parser = positive)]
-    pub(super) feature_context: usize,
+    pub(super) model_context: usize,
 
     /// Buckets of MAUVE [default: a tenth of the documents of the smaller body]
     #[arg(long, value_name = "N", value_parser = positive)]
