@@ -15,7 +15,7 @@ use kld_text::{
 
 use super::{
     compare::CompareArgs,
-    quality::{Found, by_line, write},
+    quality::{Asked, Found, by_line, write},
 };
 use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
 
@@ -30,10 +30,11 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let options = args.unit.count_options(&args.read, &observer)?;
     let paired = Paired::read(args, &paths, &options.cutter)?;
     let texts = paired.texts();
-    let Some(found) = Found::of(args, &texts, &observer)? else {
-        return Ok(Outcome::Interrupted);
+    let found = match Found::of(args, &texts, &observer)? {
+        Asked::Stopped => return Ok(Outcome::Interrupted),
+        Asked::ForNothing => None,
+        Asked::Found(found) => Some(found),
     };
-
     let tables = [
         count_texts(texts[0].iter().copied(), &options)?,
         count_texts(texts[1].iter().copied(), &options)?,

@@ -2,7 +2,7 @@
 
 mod features;
 
-use std::{mem, path::PathBuf};
+use std::{mem, path::Path};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -17,7 +17,7 @@ use kld_text::{
 
 use serde::Serialize;
 
-pub(super) use self::features::Found;
+pub(super) use self::features::{Asked, Found};
 use super::compare::CompareArgs;
 use crate::{
     args::{kernel, positive, refuse_overwriting},
@@ -91,18 +91,16 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let cutter = args.unit.count_options(&args.read, &observer)?.cutter;
     let read = args.read.options();
-    let body = |path: &PathBuf| Body::read(path, &read, asked.lines, &cutter);
+    let body = |path: &Path| Body::read(path, &read, asked.lines, &cutter);
     let bodies = [body(&paths[0]).context("A")?, body(&paths[1]).context("B")?];
     let texts = bodies.each_ref().map(Body::texts);
-    let Some(found) = Found::of(args, &texts, &observer)? else {
-        return Ok(Outcome::Interrupted);
-    };
-    let (features, mauve) = match found {
-        Some(found) => {
+    let (features, mauve) = match Found::of(args, &texts, &observer)? {
+        Asked::Stopped => return Ok(Outcome::Interrupted),
+        Asked::ForNothing => (None, None),
+        Asked::Found(found) => {
             let mauve = mauve(&found.reference, &found.candidate, &args.mauve_options())?;
             (Some(found.source), Some(mauve))
         }
-        None => (None, None),
     };
     let model = match &asked.model {
         None => None,
@@ -215,12 +213,12 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn read(
-        path: &PathBuf,
+        path: &Path,
         options: &ReadOptions,
         lines: bool,
         cutter: &Cutter,
     ) -> anyhow::Result<Self> {
-        let mut documents = read_documents(std::slice::from_ref(path), options)?;
+        let mut documents = read_documents(&[path.to_owned()], options)?;
         if lines {
             documents = documents.into_iter().flat_map(by_line).collect();
         }

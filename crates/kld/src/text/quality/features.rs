@@ -9,6 +9,16 @@ use kld_text::quality::Features;
 
 use crate::{dist::npy::read_rows, models::Opener, progress::Terminal, text::compare::CompareArgs};
 
+/// What came of asking for features.
+pub(crate) enum Asked {
+    /// Nobody asked.
+    ForNothing,
+    /// The user stopped it.
+    Stopped,
+    /// Here they are.
+    Found(Found),
+}
+
 /// A row of features for each document of both sides.
 pub(crate) struct Found {
     pub(crate) source: FeatureSource,
@@ -17,30 +27,26 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The features that were asked for, if any were; the outer `None` where the user stopped it.
-    #[expect(
-        clippy::option_option,
-        reason = "not asked for and stopped are two things"
-    )]
+    /// The features that were asked for.
     pub(crate) fn of(
         args: &CompareArgs,
         texts: &[Vec<&str>; 2],
         observer: &Terminal,
-    ) -> anyhow::Result<Option<Option<Self>>> {
+    ) -> anyhow::Result<Asked> {
         match args.quality.features.as_slice() {
-            [] => Ok(Some(None)),
-            [model] => Ok(Self::of_model(model, args, texts, observer)?.map(Some)),
+            [] => Ok(Asked::ForNothing),
+            [model] => Self::of_model(model, args, texts, observer),
             [p, q] => {
                 let source = FeatureSource {
                     name: format!("{p}, {q}"),
                     context: None,
                     shortened: 0,
                 };
-                Ok(Some(Some(Self {
+                Ok(Asked::Found(Self {
                     source,
                     reference: of_file(p, texts[0].len(), "A")?,
                     candidate: of_file(q, texts[1].len(), "B")?,
-                })))
+                }))
             }
             more => bail!(
                 "--features takes a model or two .npy files, not {} names",
@@ -54,7 +60,7 @@ impl Found {
         args: &CompareArgs,
         texts: &[Vec<&str>; 2],
         observer: &Terminal,
-    ) -> anyhow::Result<Option<Self>> {
+    ) -> anyhow::Result<Asked> {
         ensure!(
             Path::new(name).extension().is_none_or(|e| e != "npy"),
             "--features {name}: features of B are missing\n    hint: --features A.npy,B.npy"
@@ -72,7 +78,7 @@ impl Found {
             let states = hidden_states(&model, texts, context, threads, observer);
             observer.finish();
             let Some(states) = states? else {
-                return Ok(None);
+                return Ok(Asked::Stopped);
             };
             source.shortened += states.shortened;
             sides.push(Features::new(states.values, states.width)?);
@@ -80,7 +86,7 @@ impl Found {
         let (Some(candidate), Some(reference)) = (sides.pop(), sides.pop()) else {
             unreachable!("a body of text has two sides");
         };
-        Ok(Some(Self {
+        Ok(Asked::Found(Self {
             source,
             reference,
             candidate,
