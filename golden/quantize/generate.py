@@ -5,13 +5,16 @@
 
 writes `blocks.json` beside this file: for the types that the package can make, the blocks that it makes of `values` and what it reads from
 them; for the K types, which it can only read, what it reads from arbitrary blocks. Bytes and f32 values (little-endian) are in hexadecimal.
+
+`groups.json` has, for the tiny Llama and each kind and layer of its matrices, the bytes before and after quantizing and ‖W′ − W‖ / ‖W‖.
 """
 
 import json
 import pathlib
+from collections import defaultdict
 
 import numpy as np
-from gguf import GGML_QUANT_SIZES, quants
+from gguf import GGML_QUANT_SIZES, GGUFReader, quants
 from gguf import GGMLQuantizationType as Type
 
 HERE = pathlib.Path(__file__).parent
@@ -51,6 +54,29 @@ def numbers(values):
     return values.astype("<f4").tobytes().hex()
 
 
+def groups(name):
+    """What quantizing does to each group of matrices; F16 where rows are no whole blocks."""
+    by = defaultdict(lambda: defaultdict(lambda: np.zeros(4)))
+    for tensor in GGUFReader(HERE.parent / "models/llama/model.gguf").tensors:
+        if tensor.data.ndim < 2:
+            continue
+        weights = quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float64)
+        columns, _ = GGML_QUANT_SIZES[Type[name]]
+        dtype = Type[name] if weights.shape[-1] % columns == 0 else Type.F16
+        blocks = quants.quantize(weights.astype(np.float32), dtype)
+        error = quants.dequantize(blocks, dtype).astype(np.float64) - weights
+        sums = np.array([tensor.data.nbytes, blocks.nbytes, (error**2).sum(), (weights**2).sum()])
+        parts = tensor.name.removesuffix(".weight").split(".")
+        kind, layer = (parts[2], f"layer {parts[1]}") if parts[0] == "blk" else (parts[0], parts[0])
+        by["kind"][kind] += sums
+        by["layer"][layer] += sums
+    return {key: {group: told(*sums) for group, sums in of.items()} for key, of in by.items()}
+
+
+def told(before, after, error, norm):
+    return {"bytes_before": int(before), "bytes_after": int(after), "relative_error": float(np.sqrt(error / norm))}
+
+
 def main():
     values = rows()
     golden = {
@@ -60,6 +86,7 @@ def main():
         "read": {name: read(name) for name in READ},
     }
     (HERE / "blocks.json").write_text(json.dumps(golden) + "\n")
+    (HERE / "groups.json").write_text(json.dumps({name: groups(name) for name in ["Q4_0", "Q5_1", "Q8_0"]}, indent=1) + "\n")
 
 
 main()

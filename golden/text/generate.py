@@ -120,11 +120,43 @@ def case(a_texts, b_texts, n):
     }
 
 
+def exact_floor(counts, n):
+    """Mean of Zhang and Grabchak's estimate of D(n draws from the counts || the counts), every power summed."""
+    m = counts.sum()
+    p = counts / m
+    cross = (p * (scipy.special.digamma(m + 1) - scipy.special.digamma(counts + 1))).sum()
+    v = np.arange(1, n)
+    return cross - ((p[:, None] * (1 - p[:, None]) ** v).sum(0) / v).sum()
+
+
+def fragments(a_texts, b_texts):
+    a_counts = [count([text], 1) for text in a_texts]
+    whole = sum(a_counts, collections.Counter())
+    terms = sorted(set(whole) | set(count(b_texts, 1)))
+    array = lambda counts: np.array([counts[term] for term in terms], float)
+    reference = array(whole)
+    floor = lambda fragment: exact_floor(reference[reference > 0], int(fragment.sum()))
+    own = [array(counts) for counts in a_counts]
+    own = np.array([zhang_grabchak(one, reference - one) - floor(one) for one in own])
+    found = []
+    for text in b_texts:
+        fragment = array(count([text], 1))
+        found.append({"kl": zhang_grabchak(fragment, reference), "floor": floor(fragment)})
+    excess = np.array([one["kl"] - one["floor"] for one in found])
+    p = (1 + (own[None, :] >= excess[:, None]).sum(1)) / (1 + len(own))
+    adjusted = scipy.stats.false_discovery_control(p)
+    for one, p, adjusted in zip(found, p, adjusted):
+        one |= {"p": float(p), "adjusted_p": float(adjusted)}
+    return {"reference": a_texts, "candidate": b_texts, "found": found}
+
+
 def main():
     zipf = 1 / np.arange(1, len(WORDS) + 1)
     a = body(12, zipf)
     b = body(9, np.where(np.arange(len(WORDS)) % 5 == 0, 0.02, zipf))
     value = {"reference": a, "candidate": b, "cases": [case(a, b, n) for n in (1, 2)]}
+    strange = np.where(np.arange(len(WORDS)) % 3 == 0, 0.01, zipf)
+    value["fragments"] = fragments(body(24, zipf), body(5, zipf) + body(5, strange))
     (HERE / "compare.json").write_text(json.dumps(value, indent=1) + "\n")
 
 

@@ -36,6 +36,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("candle-nn", &["kld-models"]),
     ("gemm", &["kld-models"]),
     ("clap", &["kld"]),
+    ("console", &["kld"]),
     ("indicatif", &["kld"]),
     ("ureq", &["kld-models"]),
 ];

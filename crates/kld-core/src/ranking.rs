@@ -240,6 +240,15 @@ fn notes(candidates: &[Candidate], pairs: &[PairedDifference]) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if candidates
+        .iter()
+        .all(|c| c.within_noise_floor() == Some(true))
+    {
+        notes.push(
+            "no candidate is clearly above the noise floor: computing P in another valid way changes as much, and KL does not rank them"
+                .to_owned(),
+        );
+    }
     let unsound = candidates.iter().filter(|c| c.not_finite > 0);
     notes.extend(unsound.map(|c| {
         format!(

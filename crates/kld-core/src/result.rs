@@ -4,17 +4,23 @@
 //! raises the number behind the schema's name.
 
 mod compare;
+mod explain;
 mod info;
 mod pairs;
 mod quality;
 mod recording;
 mod score;
+mod suggest;
 mod text;
+mod text_expected;
+mod text_fragments;
+mod text_sample;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
     Position, Slice, WorstToken,
 };
+pub use explain::{Effect, Explanation, Group, Step};
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use pairs::{LinkTest, PAIRS_SCHEMA, Pair, PairMeaning, Pairs, RankedBy, SwapTest};
 pub use quality::{
@@ -24,10 +30,17 @@ pub use quality::{
 };
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+pub use suggest::{Adaptation, BaseModel, Following, Measure, NextWord, NextWords, Suggest};
 pub use text::{
     Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,
     PartsOf, Pruned, Redrawn, SmoothedResult, TEXT_COUNTS_SCHEMA, TEXT_SCHEMA, TermCount,
     TextComparison, TextCounts,
+};
+pub use text_expected::{ExpectedDocument, TEXT_EXPECTED_SCHEMA, TextExpectation};
+pub use text_fragments::{FragmentKind, OwnSpread, TextFragment, TextFragments};
+pub use text_sample::{
+    Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
+    TEXT_SAMPLE_SCHEMA, TextSample,
 };
 
 use serde::{Deserialize, Serialize};

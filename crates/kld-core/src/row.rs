@@ -1,6 +1,6 @@
 //! One scored position: what one pass over both rows of logits gave, and where it stands.
 
-use kld_kernels::RowPair;
+pub use kld_kernels::{Likely, NAMED, Observed, RowPair};
 
 /// How many of the most likely tokens are compared.
 pub const TOP_K: usize = 10;

@@ -50,7 +50,7 @@ impl Smoothing {
     ///
     /// # Panics
     ///
-    /// If they have different lengths, the smoothing is that of counts (see [`counts`](Self::counts)), or its strength is so
+    /// If they have different lengths, the smoothing is that of counts (see [`samples`](Self::samples)), or its strength is so
     /// large that sums overflow, which no parsed one is.
     #[must_use]
     pub fn distributions(self, p: &Distribution, q: &Distribution) -> (Distribution, Distribution) {

@@ -8,7 +8,7 @@
 use kld_core::{
     ModelCard, Place, Summary, TokenRow,
     pick::{Pick, Wanted},
-    ranking::{Front, LEVEL, Ranking, holm, letters, rank},
+    ranking::{Front, LEVEL, Ranking, above, holm, letters, rank},
     result::Candidate,
 };
 use kld_kernels::RowPair;
@@ -231,6 +231,25 @@ fn one_window_can_tell_nothing_and_says_so() {
         "{:?}",
         ranking.notes
     );
+}
+
+#[test]
+fn candidates_that_are_all_within_the_noise_floor_are_said_not_to_be_ranked() {
+    let noted = |means: &[[f64; 3]], has_floor: bool| {
+        let windows = |means: &[f64; 3]| [0, 1, 2].map(|w| (w, 4, means[w as usize]));
+        let (_, floor) = measured("floor", 1, &windows(&[0.02, 0.03, 0.01]));
+        let made = means.iter().map(|means| measured("q", 1, &windows(means)));
+        let (mut candidates, summaries): (Vec<_>, Vec<_>) = made.unzip();
+        for (candidate, summary) in candidates.iter_mut().zip(&summaries) {
+            candidate.above_noise_floor = has_floor.then(|| above(&floor, summary));
+        }
+        let ranking = rank(&candidates, &summaries).unwrap();
+        ranking.notes.iter().any(|n| n.contains("does not rank"))
+    };
+    let (below, unclear, higher) = ([0.01; 3], [0.02, 0.03, 0.02], [0.12, 0.13, 0.11]);
+    assert!(noted(&[below, unclear], true));
+    assert!(!noted(&[below, unclear], false));
+    assert!(!noted(&[below, unclear, higher], true));
 }
 
 #[test]

@@ -9,7 +9,11 @@ use kld_core::{
     estimate::{Cluster, Estimate},
     sequential::{FIRST_LOOK, Until, confidence_sequence, factor},
 };
-use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use rand::{
+    RngExt, SeedableRng,
+    rngs::StdRng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use rand_distr::{Distribution, LogNormal};
 use serde_json::Value;
 
@@ -88,6 +92,14 @@ fn coverage(truth: f64, mut draw: impl FnMut() -> Vec<Cluster>) -> Coverage {
     held
 }
 
+/// By how much windows differ: the standard deviation of their means, as a share of the mean.
+fn spread(windows: &[Cluster]) -> f64 {
+    let means: Vec<f64> = windows.iter().map(|w| w.sum / w.weight).collect();
+    let mean = means.iter().sum::<f64>() / means.len() as f64;
+    let squares: f64 = means.iter().map(|m| (m - mean).powi(2)).sum();
+    (squares / (means.len() - 1) as f64).sqrt() / mean
+}
+
 fn share(held: usize) -> f64 {
     held as f64 / ROUNDS as f64
 }
@@ -115,6 +127,25 @@ fn assert_promise_is_kept(name: &str, held: Coverage) {
         (0.92..=0.98).contains(&share(held.one_look)),
         "{name}: {held:?}"
     );
+}
+
+#[test]
+fn the_sequence_holds_under_peeking_on_recorded_windows_and_the_naive_interval_does_not() {
+    let recorded = read(include_str!("../../../golden/sequential/windows.json"));
+    for (seed, candidate) in (1..).zip(recorded.as_array().unwrap()) {
+        let windows = clusters(&candidate["positions"], &candidate["kl_sums_nats"]);
+        let truth = Estimate::clustered(&windows).value;
+        let mut rng = StdRng::seed_from_u64(seed);
+        let draw = || {
+            let one = |_| *windows.choose(&mut rng).unwrap();
+            (0..LAST_LOOK).map(one).collect()
+        };
+        let held = coverage(truth, draw);
+        let name = candidate["candidate"].as_str().unwrap();
+        let form = name.trim_end_matches(".gguf").rsplit('.').next().unwrap();
+        assert_promise_is_kept(form, held);
+        assert_documented(form, spread(&windows), held);
+    }
 }
 
 /// Windows whose means are log-normal with this spread.

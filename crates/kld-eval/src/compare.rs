@@ -4,6 +4,8 @@
 //! scored rows in slices of [`HEAD_SLICE`]: the reference's rows, a candidate's rows, the kernel over each pair while both
 //! are in cache. Rows go to a [`Sink`] in the order of the plan, and [`conclude`] makes the result of plan and rows.
 
+mod kept;
+
 use std::time::Instant;
 
 use kld_core::{
@@ -17,6 +19,8 @@ use kld_core::{
 use kld_kernels::{Kernel, PairOptions};
 use kld_models::LogitSource;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+
+pub use kept::{Keep, Kept, Measured};
 
 use crate::{
     Error, Result,

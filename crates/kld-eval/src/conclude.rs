@@ -95,8 +95,9 @@ fn warnings(result: &Candidate, plan: &Plan) -> Vec<String> {
     ));
     for model in [reference, &result.model] {
         warnings.extend(warning::lossy(model, result.kl.mean.value));
+        warnings.extend(warning::lifted(model, result.kl.mean.value));
     }
-    warnings.extend(warning::noise(result.above_noise_floor.as_ref()));
+    warnings.extend(warning::noise(result));
     warnings.extend(warning::padding(
         result
             .padding_mass_reference

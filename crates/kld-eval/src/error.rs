@@ -173,6 +173,9 @@ pub enum Error {
         /// The first thing that differs.
         difference: String,
     },
+    /// No run folder was given.
+    #[error("nothing to report: expected at least one run folder")]
+    NothingToJoin,
     /// Run folders that cannot be merged.
     #[error("{first} and {other} are not of one run; {difference}", first = first.display(), other = other.display())]
     NotOneRun {
@@ -188,6 +191,15 @@ pub enum Error {
     NoHiddenStates {
         /// Its name.
         model: String,
+    },
+    /// A model whose matrices were swapped for copies of themselves gave other numbers.
+    #[error(
+        "with nothing swapped the KL reaches {kl:e} nats, expected exactly 0: this is an error of the program, and nothing that it \
+         would say of groups could be believed"
+    )]
+    ControlMoved {
+        /// The largest KL.
+        kl: f64,
     },
     /// The model or its tokenizer failed.
     #[error(transparent)]

@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 
-use kld_core::result::{FrequencyKl, TokenShare};
+use kld_core::{
+    Transcript,
+    result::{FrequencyKl, TokenShare},
+};
 use kld_kernels::divergence::{Divergence, from_probs};
-use kld_models::Tokenizer;
 use rand::{RngExt, rngs::StdRng};
 
 /// Texts drawn from the model.
@@ -18,11 +20,11 @@ pub const DRAWS: usize = 8;
 const LISTED: usize = 20;
 
 /// Token counts of the text and of texts drawn from the model, and the model's expectation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Frequencies {
-    positions: u64,
+    pub(crate) positions: u64,
     /// Σ of the predicted distributions.
-    expected: Vec<f64>,
+    pub(crate) expected: Vec<f64>,
     observed: HashMap<u32, u64>,
     drawn: [HashMap<u32, u64>; DRAWS],
 }
@@ -67,17 +69,25 @@ impl Frequencies {
         for (sum, value) in self.expected.iter_mut().zip(&other.expected) {
             *sum += value;
         }
-        let mine = std::iter::once(&mut self.observed).chain(&mut self.drawn);
-        for (counts, added) in mine.zip(std::iter::once(&other.observed).chain(&other.drawn)) {
+        for (counts, added) in self.tables_mut().zip(other.tables()) {
             for (token, count) in added {
                 *counts.entry(*token).or_default() += count;
             }
         }
     }
 
+    /// The counts of the text, and those of each text drawn from the model.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &HashMap<u32, u64>> {
+        std::iter::once(&self.observed).chain(&self.drawn)
+    }
+
+    pub(crate) fn tables_mut(&mut self) -> impl Iterator<Item = &mut HashMap<u32, u64>> {
+        std::iter::once(&mut self.observed).chain(&mut self.drawn)
+    }
+
     /// The divergence of the frequencies from the expectation, and the tokens that carry it.
     #[must_use]
-    pub fn result(&self, tokenizer: &Tokenizer) -> FrequencyKl {
+    pub fn result(&self, text: &Transcript) -> FrequencyKl {
         let n = self.positions.max(1) as f64;
         let q: Vec<f64> = self.expected.iter().map(|sum| sum / n).collect();
         let divergence =
@@ -88,7 +98,7 @@ impl Frequencies {
             .map(|counts| divergence(Divergence::Kl, counts))
             .sum::<f64>()
             / DRAWS as f64;
-        let (under, over) = self.contributions(tokenizer);
+        let (under, over) = self.contributions(text);
         FrequencyKl {
             kl: divergence(Divergence::Kl, &self.observed),
             reverse_kl: divergence(Divergence::ReverseKl, &self.observed),
@@ -108,7 +118,7 @@ impl Frequencies {
     }
 
     /// The tokens that the text has more often than expected, and those it has less often.
-    fn contributions(&self, tokenizer: &Tokenizer) -> (Vec<TokenShare>, Vec<TokenShare>) {
+    fn contributions(&self, text: &Transcript) -> (Vec<TokenShare>, Vec<TokenShare>) {
         let n = self.positions.max(1) as f64;
         let of = |(token, expected): (usize, &f64)| {
             let count = self.observed.get(&(token as u32)).copied().unwrap_or(0);
@@ -130,7 +140,7 @@ impl Frequencies {
             chosen
                 .map(|&(token, count, expected, contribution)| TokenShare {
                     token,
-                    text: tokenizer.token_text(token),
+                    text: text.token(token).to_owned(),
                     count,
                     expected,
                     contribution,

@@ -1,12 +1,13 @@
 //! Evaluation: text → fragments → windows → paired rows → summaries.
 //!
 //! [`compare`](compare::compare) measures candidates against a reference, [`score`](score::score) a model against the text
-//! itself. Both take anything that is a [`LogitSource`](kld_models::LogitSource).
+//! itself; [`explain`](explain::explain) finds the matrices that make the difference. The first two take anything that is a [`LogitSource`](kld_models::LogitSource).
 
 pub mod compare;
 pub mod conclude;
 pub mod deal;
 mod error;
+pub mod explain;
 pub mod features;
 pub mod frequency;
 mod pace;

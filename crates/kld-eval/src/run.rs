@@ -9,14 +9,16 @@
 //! DIR/result.json       the last result that was told; made of the others, never read
 //! ```
 //!
-//! The rows are the truth: every result is made from plan and rows by [`conclude`], so a run that was killed ten times and one
+//! The rows are the truth: every result is made from plan and rows by `conclude`, so a run that was killed ten times and one
 //! that was not give the same bits.
 
 mod contents;
 mod frame;
 mod header;
+mod join;
 mod merge;
 mod payload;
+mod scored;
 mod worker;
 
 use std::{
@@ -27,16 +29,21 @@ use std::{
 
 use kld_core::{
     Plan, WindowRows,
-    result::{Comparison, RunRecord},
+    result::{Comparison, RunRecord, Score},
 };
 
 pub use contents::Contents;
 pub use header::{Header, Part};
+pub use join::join;
 pub use merge::merge;
 pub use payload::Payload;
 pub use worker::Worker;
 
-use crate::{Error, Result, compare::Summaries, conclude::conclude};
+use crate::{
+    Error, Result,
+    compare::{Keep, Kept, Measured, Sink},
+    score::{Tally, WindowScore},
+};
 
 /// A run folder.
 #[derive(Clone, Debug)]
@@ -125,8 +132,22 @@ impl Run {
     ///
     /// If the folder is of another verb or its files are damaged.
     pub fn comparison(&self) -> Result<Comparison> {
-        let (summaries, record) = self.measured()?;
-        Ok(conclude(&self.plan, &summaries.0, record))
+        Ok(self.measured(Keep::Summaries)?.comparison)
+    }
+
+    /// The result of a score, of the windows that are there: in the order of the text, up to the first that is missing.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is of another verb or its files are damaged.
+    pub fn score(&self) -> Result<Score> {
+        let mut tally = Tally::new(&self.plan);
+        let mut windows_done = 0;
+        for window in self.contents()?.in_order::<WindowScore>()? {
+            tally.add(&window?);
+            windows_done += 1;
+        }
+        Ok(tally.conclude(self.record(windows_done)))
     }
 
     /// Is there nothing left to measure? All windows are there, or those with which the plan's rule to stop is met.
@@ -136,24 +157,28 @@ impl Run {
     /// If the files cannot be read.
     pub fn is_complete(&self) -> Result<bool> {
         Ok(self.contents()?.is_complete()
-            || (self.plan.stop.is_some() && self.measured()?.1.complete))
+            || (self.plan.stop.is_some() && self.comparison()?.run.complete))
     }
 
-    /// The windows of a comparison that count, and how the run went.
-    fn measured(&self) -> Result<(Summaries, RunRecord)> {
-        let mut summaries = Summaries::new(&self.plan);
+    /// The result with the plan and, where they are to be kept, the rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`comparison`](Self::comparison).
+    pub fn measured(&self, keep: Keep) -> Result<Measured> {
+        let mut kept = Kept::new(&self.plan, keep);
         let (mut windows_done, mut enough) = (0, false);
         for rows in self.contents()?.in_order::<WindowRows>()? {
-            summaries.add(&rows?);
+            kept.take(rows?);
             windows_done += 1;
-            enough = self.plan.is_enough(&summaries.0);
+            enough = self.plan.is_enough(kept.summaries());
             if enough {
                 break;
             }
         }
         let mut record = self.record(windows_done);
         record.complete |= enough;
-        Ok((summaries, record))
+        Ok(kept.conclude(self.plan.clone(), record))
     }
 
     /// How the run went, as far as the folder tells: not how many threads there were and how long they took.
@@ -208,7 +233,7 @@ fn queue(folder: &Path) -> PathBuf {
     folder.join("work").join("queue.lock")
 }
 
-/// Writes a file beside its final name, flushes and renames it, so that it is there whole or not at all.
+/// Writes a file beside its final name, flushes and renames it, so that it is there whole or not at all, also after a power cut.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let draft = path.with_extension("part");
     let written = File::create(&draft).and_then(|mut file| {
@@ -217,5 +242,15 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     });
     written
         .and_then(|()| fs::rename(&draft, path))
-        .map_err(Error::io(path))
+        .map_err(Error::io(path))?;
+    sync_folder_of(path);
+    Ok(())
+}
+
+/// Makes the name of a file durable, where the system can.
+fn sync_folder_of(path: &Path) {
+    if let Some(folder) = path.parent() {
+        // A folder that cannot be synced costs safety at a power cut, and nothing else.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }

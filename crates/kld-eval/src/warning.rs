@@ -2,7 +2,8 @@
 
 use kld_core::{
     ModelCard,
-    estimate::{ClusterUnit, Estimate, FEW_FRAGMENTS},
+    estimate::{ClusterUnit, FEW_FRAGMENTS},
+    result::Candidate,
 };
 use kld_models::LogitSource;
 
@@ -75,10 +76,22 @@ pub(crate) fn lossy(model: &ModelCard, kl: f64) -> Option<String> {
     })
 }
 
-pub(crate) fn noise(above_floor: Option<&Estimate>) -> Option<String> {
+/// Of a llama.cpp file whose floor puts more probability into its rows than is small beside what was measured with it.
+pub(crate) fn lifted(model: &ModelCard, kl: f64) -> Option<String> {
+    let floor = model.recorded.as_ref()?.floor?;
+    let excess = (floor.mass_mean - 1.0).abs();
+    (kl < SMALL_BESIDE * excess).then(|| {
+        format!(
+            "the rows of {} sum to {:.5}, because what lies {} nats below their top was lifted: a mean KL of {kl:.1e} is in part of that \
+             file's making; kld record keeps exact rows",
+            model.name, floor.mass_mean, floor.nats
+        )
+    })
+}
+
+pub(crate) fn noise(candidate: &Candidate) -> Option<String> {
     // Without an interval nothing is known; that is another warning.
-    let not_above = above_floor?.low? <= 0.0;
-    not_above.then(|| {
+    candidate.within_noise_floor()?.then(|| {
         "the mean KL is not clearly above the noise floor: computing P in another valid way changes as much".to_owned()
     })
 }

@@ -71,10 +71,10 @@ impl Layout {
         HEAD + 4 * self.context * self.windows
     }
 
-    /// Bytes of the whole file.
-    fn bytes(self) -> u64 {
-        let rows = (self.windows * self.scored().len()) as u64;
-        self.rows() as u64 + rows * self.row() as u64
+    /// Bytes of the whole file, which a head that lies can make more than there are in the world.
+    fn bytes(self) -> u128 {
+        let rows = self.windows as u128 * self.scored().len() as u128;
+        self.rows() as u128 + rows * self.row() as u128
     }
 
     fn read(path: &Path, file: &[u8]) -> Result<Self> {
@@ -109,7 +109,7 @@ impl Layout {
                 "says windows of {context} tokens, {columns} columns and {windows} windows, which cannot be"
             )));
         }
-        if layout.bytes() != file.len() as u64 {
+        if layout.bytes() != file.len() as u128 {
             return Err(malformed(format!(
                 "{windows} windows of {context} tokens and {columns} columns take {} bytes, the file has {}",
                 layout.bytes(),
@@ -137,12 +137,19 @@ impl LogProbFile {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or is not sound, or has tokens that the tokenizer does not have.
+    /// If the file cannot be read or is not sound, has tokens that the tokenizer does not have, or fewer columns than it has tokens.
     pub fn open(path: &Path, tokenizer: Tokenizer, name: Option<&str>) -> Result<Self> {
         let file = map(path)?;
         let layout = Layout::read(path, &file)?;
         let windows = windows(&file, layout, &tokenizer);
-        let known = layout.columns.min(tokenizer.len());
+        let known = tokenizer.len();
+        if layout.columns < known {
+            let what = format!(
+                "its rows have {} columns, the tokenizer it is read with has {known} tokens: the models are not the same",
+                layout.columns
+            );
+            return Err(Error::malformed(path, what));
+        }
         if let Some(token) = windows
             .iter()
             .flat_map(|w| &w.input)

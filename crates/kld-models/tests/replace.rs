@@ -183,6 +183,14 @@ fn noise_has_the_size_of_the_error_and_is_the_seeds_alone() {
     let (size, wanted) = (noisy(1).change(), made.change());
     assert!((size.relative_error() / wanted.relative_error() - 1.0).abs() < 1e-6);
     assert_eq!(size.bytes_after, wanted.bytes_after);
+    for name in made.names() {
+        let of = |all: &Replacements| all.part(|other| other == name).change().relative_error();
+        let (size, wanted) = (of(&noisy(1)), of(&made));
+        assert!(
+            (size / wanted - 1.0).abs() < 1e-4,
+            "{name}: {size} {wanted}"
+        );
+    }
     let with = |seed| bits(&model.with("noise", &noisy(seed), None).unwrap(), &tokens);
     assert_eq!(with(1), with(1));
     assert_ne!(with(1), with(2));

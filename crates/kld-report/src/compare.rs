@@ -275,7 +275,7 @@ pub(crate) fn model(card: &ModelCard) -> String {
 }
 
 /// What was quantized in memory, and what could not be as it was asked for.
-fn quantized(q: &Quantized) -> String {
+pub(crate) fn quantized(q: &Quantized) -> String {
     let all = count(q.matrices as u64);
     let mut text = format!(
         "           {all} matrices of P quantized to {} in memory\n",
@@ -322,6 +322,13 @@ pub(crate) fn protocol(p: &ProtocolRecord) -> String {
         p.scored,
         p.name
     )
+}
+
+/// The last part of a path.
+pub(crate) fn file_name(name: &str) -> &str {
+    name.rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(name)
 }
 
 fn errors(c: &Candidate) -> String {

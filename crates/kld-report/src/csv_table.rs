@@ -129,7 +129,7 @@ fn slice(s: &Slice) -> Vec<String> {
     cells
 }
 
-fn mean(estimate: &Estimate) -> [String; 2] {
+pub(crate) fn mean(estimate: &Estimate) -> [String; 2] {
     [
         number(estimate.value),
         estimate
@@ -140,7 +140,7 @@ fn mean(estimate: &Estimate) -> [String; 2] {
 }
 
 /// In full precision; nothing where nothing was measured.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value.is_nan() {
         String::new()
     } else {

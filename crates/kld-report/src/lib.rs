@@ -1,26 +1,36 @@
-//! Results to terminal, JSON and CSV. This crate renders what `kld-core` holds and never computes a statistic.
+//! Results to terminal, JSON, CSV, Parquet, Markdown and HTML. This crate renders what `kld-core` holds and never computes a statistic.
 //!
 //! A format is an [`Exporter`] of a result; to add one, add a file.
 
 mod compare;
 mod csv_table;
 mod dist;
+mod explain;
 pub mod format;
+mod html;
 mod info;
+mod markdown;
 mod pairs;
 mod quality;
 mod ranking;
 mod score;
 mod sequential;
+mod suggest;
 mod table;
 mod text;
+mod text_fragments;
+mod text_sample;
+mod tokens;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 pub use csv_table::Csv;
+pub use html::comparison::Html;
 pub use info::InfoTable;
+pub use markdown::Markdown;
+pub use tokens::Tokens;
 
 /// Writes results of type `R` in one format.
 pub trait Exporter<R: ?Sized> {

@@ -71,7 +71,7 @@ impl Terminal {
         estimate.map(|v| v * unit, unit)
     }
 
-    fn frequency(self, f: &FrequencyKl) -> String {
+    pub(crate) fn frequency(self, f: &FrequencyKl) -> String {
         let value = |nats: f64| significant(nats * self.unit.per_nat());
         let unit = self.unit.name();
         let mut text = format!(

@@ -47,6 +47,25 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
     "█".repeat(eighths / 8) + partial
 }
 
+/// One bar for each value, the lowest for the smallest of them; what is not finite is a blank.
+pub(crate) fn sparkline(values: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = (
+        finite().fold(f64::INFINITY, f64::min),
+        finite().fold(f64::NEG_INFINITY, f64::max),
+    );
+    let bar = |value: &f64| {
+        let share = (value - low) / (high - low);
+        match (value.is_finite(), share.is_finite()) {
+            (false, _) => ' ',
+            (true, false) => BARS[0],
+            (true, true) => BARS[((share * 8.0) as usize).min(7)],
+        }
+    };
+    values.iter().map(bar).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +82,12 @@ mod tests {
             vec!["a".into(), "2".into()],
         ];
         assert_eq!(layout("", &wide), "世界  1\na     2\n");
+    }
+
+    #[test]
+    fn a_course_goes_from_the_lowest_bar_to_the_highest() {
+        assert_eq!(sparkline(&[0.0, 0.5, 1.0, f64::NAN]), "▁▅█ ");
+        assert_eq!(sparkline(&[3.0, 3.0]), "▁▁");
     }
 
     #[test]

@@ -29,6 +29,13 @@ impl Exporter<TextComparison> for Terminal {
         write!(out, "\n{}", self.text_divergences(result))?;
         write!(out, "{}", infinite(result))?;
         write!(out, "{}", self.contributors_of_text(result))?;
+        if let Some(fragments) = &result.fragments {
+            write!(
+                out,
+                "{}",
+                self.text_fragments(fragments, &result.counted.terms())
+            )?;
+        }
         result
             .warnings
             .iter()
@@ -65,7 +72,7 @@ impl Exporter<TextCounts> for Terminal {
 }
 
 impl Terminal {
-    fn text_divergences(self, result: &TextComparison) -> String {
+    pub(crate) fn text_divergences(self, result: &TextComparison) -> String {
         let value = |estimate: &Estimate| plus_minus(&self.in_unit(estimate));
         let head = [self.unit.name(), "KL(P‖Q)", "KL(Q‖P)", "JS"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -185,7 +192,7 @@ fn redrawn(redrawn: &Redrawn) -> String {
         let (one, many) = match parts.kind {
             PartKind::Document => ("document", "documents"),
             PartKind::Group => ("group of documents", "groups of documents"),
-            PartKind::Block => ("part of 8 kB blocks", "parts of 8 kB blocks"),
+            PartKind::Block => ("part of its blocks", "parts of its blocks"),
             PartKind::Unknown => return format!("{letter} holds totals alone"),
         };
         format!("{letter} has {}", plural(parts.number, one, many))

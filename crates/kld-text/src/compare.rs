@@ -112,6 +112,7 @@ pub fn compare(
         contributors,
         only_in_reference: one_sided(&pair.terms, p, q),
         only_in_candidate: one_sided(&pair.terms, q, p),
+        fragments: None,
     })
 }
 

@@ -20,6 +20,17 @@ pub enum Error {
         /// What was named.
         source_names: String,
     },
+    /// Nothing is left within the limit of memory.
+    #[error(
+        "{source_names}: its terms are so long and so rare that none is left within {limit} terms in memory; is it text? \
+         --unit chars, or a larger --max-vocabulary, may help"
+    )]
+    NothingKept {
+        /// What was named.
+        source_names: String,
+        /// Terms that may be kept.
+        limit: usize,
+    },
     /// A file whose ending says nothing.
     #[error("{path}: expected .txt, .md, .jsonl (also with .zst) or .parquet", path = path.display())]
     UnknownTextKind {
@@ -89,6 +100,27 @@ pub enum Error {
         /// Documents of both sides.
         documents: usize,
     },
+    /// A text to learn from has no word.
+    #[error("no word in the text")]
+    NoWords,
+    /// More text than one n-gram model can hold.
+    #[error(
+        "{symbols} different words in a text of {stream}: an n-gram model holds 2^25 and 2^32 at most"
+    )]
+    TooLarge {
+        /// Different words.
+        symbols: usize,
+        /// Words and marks.
+        stream: usize,
+    },
+    /// A file that is no learnt state, or a broken one.
+    #[error("{path} is no learnt state: {problem}", path = path.display())]
+    BadState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A file that is no table of counts, or not the whole of one.
     #[error("{path}: {problem}", path = path.display())]
     BadTable {
@@ -104,6 +136,30 @@ pub enum Error {
         here: String,
         /// What the second counts.
         there: String,
+    },
+    /// A field that has far too many values to group by.
+    #[error("the field has more than {most} values: expected one with few, such as a day")]
+    TooManyGroups {
+        /// How many there may be.
+        most: usize,
+    },
+    /// A sample larger than its corpus.
+    #[error(
+        "the corpus has {documents} documents, fewer than the {asked} asked for: a .txt file is one document, a .jsonl file has one in each record"
+    )]
+    SmallCorpus {
+        /// What it has.
+        documents: u64,
+        /// What was asked for.
+        asked: u64,
+    },
+    /// A sample of nothing.
+    #[error(
+        "none of the {documents} documents could be taken: all overlap with the training text or have no words"
+    )]
+    NothingTaken {
+        /// What the corpus has.
+        documents: u64,
     },
     /// The tokenizer failed.
     #[error("cannot tokenize: {0}")]

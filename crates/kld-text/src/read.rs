@@ -29,7 +29,7 @@ pub struct ReadOptions {
     pub by: Option<String>,
     /// What is not UTF-8 is replaced by U+FFFD and counted, where it is otherwise an error.
     pub lossy: bool,
-    /// About how many bytes of a plain text make a piece.
+    /// About how many bytes of a plain text make a piece; beyond 256 pieces they grow, to 32 times as much.
     pub piece_bytes: usize,
 }
 
@@ -191,13 +191,18 @@ pub fn read_documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Vec<
 
 /// The error of sources without text.
 pub(crate) fn no_text(sources: &[PathBuf]) -> Error {
+    Error::NoText {
+        source_names: names(sources),
+    }
+}
+
+/// Sources as the user named them.
+pub(crate) fn names(sources: &[PathBuf]) -> String {
     let names: Vec<String> = sources
         .iter()
         .map(|source| source.display().to_string())
         .collect();
-    Error::NoText {
-        source_names: names.join(", "),
-    }
+    names.join(", ")
 }
 
 #[cfg(test)]

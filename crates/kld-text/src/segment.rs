@@ -114,22 +114,17 @@ impl Segmenter {
     /// What stands between white space is cut on its own, by the quick way where it is ASCII: no boundary depends on what lies
     /// beyond a space.
     fn each_word(&self, text: &str, mut each: impl FnMut(&str)) {
+        let text = if self.fold.case {
+            Cow::Owned(text.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(text)
+        };
         if text.is_ascii() {
-            let text = if self.fold.case {
-                Cow::Owned(text.to_ascii_lowercase())
-            } else {
-                Cow::Borrowed(text)
-            };
             return ascii::each_word(&text, |word| self.number_or(word, &mut each));
         }
         for run in text.split_ascii_whitespace() {
             if run.is_ascii() {
-                let run = if self.fold.case {
-                    Cow::Owned(run.to_ascii_lowercase())
-                } else {
-                    Cow::Borrowed(run)
-                };
-                ascii::each_word(&run, |word| self.number_or(word, &mut each));
+                ascii::each_word(run, |word| self.number_or(word, &mut each));
             } else {
                 self.each_word_by_unicode(run, &mut each);
             }

@@ -7,11 +7,13 @@
 
 use kld_core::{
     count::{Bootstrap, Estimator, EstimatorResult},
-    result::{Contributor, TextComparison},
+    observer::Silent,
+    result::{Contributor, FragmentKind, TextComparison},
 };
 use kld_text::{
     compare::{CompareOptions, compare},
-    count::{CountOptions, CountTable, count_texts},
+    count::{CountOptions, CountTable, count, count_texts},
+    fragments::{Body, fragments},
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -137,6 +139,52 @@ fn two_halves_of_one_body_do_not_differ_and_are_called_small() {
     let js = by(&result, Estimator::MillerMadow).js.unwrap();
     assert!(js.low < Some(0.0) && Some(0.0) < js.high, "{js:?}");
     assert!(!result.warnings.is_empty(), "six documents are few");
+}
+
+#[test]
+fn documents_one_by_one_are_those_of_scipy() {
+    let golden = &golden()["fragments"];
+    let folder = tempfile::tempdir().unwrap();
+    let bodies = ["reference", "candidate"].map(|side| {
+        let path = folder.path().join(format!("{side}.jsonl"));
+        let record = |text| format!("{}\n", serde_json::json!({ "text": text }));
+        let records: String = texts(&golden[side]).into_iter().map(record).collect();
+        std::fs::write(&path, records).unwrap();
+        [path]
+    });
+    for threads in [1, 3] {
+        let options = CountOptions {
+            threads,
+            ..CountOptions::default()
+        };
+        let tables = bodies
+            .each_ref()
+            .map(|body| count(body, &options, &Silent).unwrap());
+        let [a, b] = [0, 1].map(|side| Body {
+            table: &tables[side],
+            sources: &bodies[side],
+        });
+        let result = fragments(a, b, &FragmentKind::Documents, 100, &options, &Silent).unwrap();
+        let found = golden["found"].as_array().unwrap();
+        assert_eq!(result.number as usize, found.len());
+        assert_eq!(result.spread.unwrap().kind, FragmentKind::Documents);
+        for fragment in &result.listed {
+            let (_, line) = fragment.name.rsplit_once(':').unwrap();
+            let expected = &found[line.parse::<usize>().unwrap() - 1];
+            assert_close(fragment.kl, &expected["kl"], &fragment.name);
+            assert_close(fragment.floor, &expected["floor"], &fragment.name);
+            assert_close(fragment.p.unwrap(), &expected["p"], &fragment.name);
+            assert_close(
+                fragment.adjusted_p.unwrap(),
+                &expected["adjusted_p"],
+                &fragment.name,
+            );
+        }
+        let far = found
+            .iter()
+            .filter(|one| one["adjusted_p"].as_f64() <= Some(0.05));
+        assert_eq!(result.stand_out, Some(far.count() as u64));
+    }
 }
 
 fn body() -> impl Strategy<Value = Vec<String>> {

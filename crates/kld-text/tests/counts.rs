@@ -124,6 +124,42 @@ fn beyond_the_limit_the_rarest_are_left_out_and_counted() {
 }
 
 #[test]
+fn a_text_without_any_spaces_is_not_held_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut state = 1_u64;
+    let letters: String = (0..200_000)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            char::from(b'a' + (state >> 59) as u8 % 26)
+        })
+        .collect();
+    let options = CountOptions {
+        max_vocabulary: 1000,
+        ..CountOptions::default()
+    };
+    // 25 pieces of 8 kB, each another word that stands there once.
+    let refused = count(&[file(&folder, "b.txt", &letters)], &options, &Silent).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("none is left within 1000 terms"),
+        "{refused}"
+    );
+    let table = counted(
+        &file(
+            &folder,
+            "a.txt",
+            "some words some words ".to_owned() + &letters,
+        ),
+        &options,
+    );
+    assert_eq!((table.vocabulary(), table.count("words")), (2, 2));
+    assert!(table.pruned().terms > 20, "{:?}", table.pruned());
+}
+
+#[test]
 fn tables_of_different_things_are_not_merged() {
     let words = count_texts(["one"], &CountOptions::default()).unwrap();
     let chars = CountOptions {

@@ -3,27 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kld_core::{
-    gate::Gate,
-    pick::{Pick, Wanted},
-    result::Comparison,
-    sequential::{StopRule, Until},
-};
+use kld_core::sequential::{StopRule, Until};
 use kld_eval::{
     Cut, Work,
-    compare::{Job, Summaries},
-    conclude::conclude,
+    compare::{Job, Keep, Kept, Measured},
 };
 use kld_models::LogitSource;
-use kld_report::{Csv, Json, Terminal as Table, Unit};
 
 use crate::{
-    args::{ScoredName, Size, TextArgs, WorkArgs, refuse_overwriting},
+    args::{ScoredName, TextArgs, WorkArgs},
     exit::Outcome,
     models::{Opener, Source},
-    output::Output,
     progress::Terminal,
     quantize::QuantizeArgs,
+    report_args::{ReportArgs, outcome},
     run_folder::RunArgs,
 };
 
@@ -75,27 +68,8 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     run: RunArgs,
 
-    /// Exit with 1 when a candidate exceeds a limit, e.g. mean=0.01,p99=0.2,top1=0.05 (top1: share of positions whose most likely
-    /// token differs)
-    #[arg(long, value_name = "METRIC=LIMIT,…", help_heading = "Output")]
-    fail_above: Option<Gate>,
-
-    /// Name the candidate to ship, and exit with 1 where none passes: max-kl=0.02 (the smallest whose mean KL, in nats, is at most
-    /// that) or max-size=90MB (the closest of at most that size)
-    #[arg(long, value_name = "max-kl=NATS|max-size=SIZE", value_parser = wanted, help_heading = "Output")]
-    pick: Option<Wanted>,
-
-    /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
-    json: Option<PathBuf>,
-
-    /// Write a tidy table (one row per candidate and scope) as CSV to a file, or - for stdout instead of the table
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
-    csv: Option<PathBuf>,
-
-    /// Show divergences in bits instead of nats
-    #[arg(long, help_heading = "Output")]
-    bits: bool,
+    #[command(flatten)]
+    report: ReportArgs,
 }
 
 const USAGE: &str = "\
@@ -111,6 +85,7 @@ Examples:
   kld compare p.gguf q.gguf --text wiki.txt --protocol llama.cpp       # numbers to put beside llama.cpp's
   kld compare p.gguf q.gguf --text wiki.txt --fail-above mean=0.01,p99=0.2,top1=0.05 --json result.json
   kld compare p.gguf q8_0.gguf q5_1.gguf q4_0.gguf --text wiki.txt --pick max-kl=0.02   # the smallest that is close enough
+  kld compare p.gguf q8_0.gguf q4_0.gguf --text wiki.txt --html page.html   # a page that shows every token, to look at and to share
   kld compare p.gguf q.gguf --text wiki.txt --until 2%                 # no more windows than it takes
   kld compare p.kldrec q8_0.gguf q4_0.gguf                             # P was recorded: neither P nor the text is needed
   kld compare p.gguf q.gguf --text wiki.txt --run night                # nothing is lost: after a power cut go on with
@@ -140,51 +115,44 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let inputs: Vec<&Path> = models
         .chain(args.text.text.iter().map(PathBuf::as_path))
         .collect();
-    refuse_overwriting(&[args.json.as_ref(), args.csv.as_ref()], &inputs)?;
     args.run.check()?;
-    let json = args.json.as_deref().map(Output::open).transpose()?;
-    let csv = args.csv.as_deref().map(Output::open).transpose()?;
+    let report = args.report.open(&inputs)?;
     let work = args.work.work()?;
     let observer = Terminal::listening()?;
-    let mut result = match args.run.finished()? {
-        Some(run) => run.comparison()?,
-        None => measure(args, work, &observer)?,
+    let keep = if report.shows_tokens() {
+        Keep::Rows
+    } else {
+        Keep::Summaries
     };
+    let mut measured = match args.run.finished()? {
+        Some(run) => run.measured(keep)?,
+        None => measure(args, work, keep, &observer)?,
+    };
+    let result = &mut measured.comparison;
     let part_is_done = args.run.part_is_done(&result.run, result.protocol.windows);
     if !part_is_done {
-        judge(&mut result, args.fail_above.as_ref());
-        result.pick = args.pick.map(|wanted| pick(wanted, &result));
+        args.report.judge(result);
     }
-    let warnings = warnings(&result);
-
-    let unit = if args.bits { Unit::Bits } else { Unit::Nats };
-    let stdout_is_taken = [&json, &csv].into_iter().flatten().any(Output::is_stdout);
-    args.run.leave(&result)?;
-    if let Some(json) = json {
-        json.write(&Json, &result)?;
-    }
-    if let Some(csv) = csv {
-        csv.write(&Csv, &result)?;
-    }
-    if stdout_is_taken {
-        observer.warn_all(warnings);
-    } else {
-        Output::Stdout.write(&Table { unit }, &result)?;
-    }
-    if let Some(hint) = args
-        .run
-        .hint("compare", &result.run, result.protocol.windows)
-    {
+    let result = &measured.comparison;
+    args.run.leave(result)?;
+    report.write(&measured.detailed(), &observer)?;
+    let windows = result.protocol.windows;
+    if let Some(hint) = args.run.hint("compare", &result.run, windows) {
         Terminal::hint(&hint);
     }
     Ok(if part_is_done {
         Outcome::Fine
     } else {
-        outcome(&result)
+        outcome(result)
     })
 }
 
-fn measure(args: &CompareArgs, work: Work, observer: &Terminal) -> anyhow::Result<Comparison> {
+fn measure(
+    args: &CompareArgs,
+    work: Work,
+    keep: Keep,
+    observer: &Terminal,
+) -> anyhow::Result<Measured> {
     let fragments = args.text.fragments()?;
     let mut opener = Opener::new(args.work.memory.map(|size| size.0), observer);
     let (reference, mut candidates) = opener.open_all(&args.reference, &args.candidates)?;
@@ -212,70 +180,12 @@ fn measure(args: &CompareArgs, work: Work, observer: &Terminal) -> anyhow::Resul
         Some(rule) => job.until(rule),
         None => job,
     };
-    let mut summaries = Summaries::new(&job.plan);
+    let mut kept = Kept::new(&job.plan, keep);
     let measured = match args.run.begin("compare", work.kernel, &job.plan)? {
-        Some(run) => job.measure_in(&run, work, observer, &mut summaries),
-        None => job.measure(work, observer, &mut summaries),
+        Some(run) => job.measure_in(&run, work, observer, &mut kept),
+        None => job.measure(work, observer, &mut kept),
     };
     observer.finish();
     let record = args.run.explain("compare", measured)?;
-    Ok(conclude(&job.plan, &summaries.0, record))
-}
-
-/// What is told on stderr where the table goes nowhere.
-fn warnings(result: &Comparison) -> Vec<String> {
-    let of_candidates = result.candidates.iter().flat_map(|c| c.warnings.clone());
-    let nothing_picked = result.pick.as_ref().is_some_and(|p| p.candidate.is_none());
-    of_candidates
-        .chain(nothing_picked.then(|| "no candidate is what --pick asks for".to_owned()))
-        .collect()
-}
-
-/// Reads `max-kl=0.02` or `max-size=90MB`.
-fn wanted(text: &str) -> Result<Wanted, String> {
-    let expected = || format!("expected max-kl=NATS or max-size=SIZE, found {text:?}");
-    let (name, limit) = text.split_once('=').ok_or_else(expected)?;
-    match name.trim() {
-        "max-kl" => match limit.trim().parse() {
-            Ok(nats) if f64::is_finite(nats) && nats >= 0.0 => Ok(Wanted::MaxKl(nats)),
-            _ => Err(format!(
-                "expected nats ≥ 0 such as max-kl=0.02, found {text:?}"
-            )),
-        },
-        "max-size" => Ok(Wanted::MaxSize(limit.trim().parse::<Size>()?.0)),
-        _ => Err(expected()),
-    }
-}
-
-fn pick(wanted: Wanted, result: &Comparison) -> Pick {
-    let complete = result.run.complete;
-    Pick::new(
-        wanted,
-        &result.candidates,
-        result.ranking.as_ref(),
-        complete,
-    )
-}
-
-fn judge(result: &mut Comparison, gate: Option<&Gate>) {
-    for candidate in &mut result.candidates {
-        candidate.verdict = gate.map(|gate| gate.judge(candidate, result.run.complete));
-    }
-}
-
-/// Text, JSON and exit code share the verdicts that stand in the result.
-fn outcome(result: &Comparison) -> Outcome {
-    let failed = result
-        .candidates
-        .iter()
-        .filter_map(|c| c.verdict.as_ref())
-        .any(|verdict| !verdict.passed)
-        || result.pick.as_ref().is_some_and(|p| p.candidate.is_none());
-    let unmeasured = result.candidates.iter().any(|c| c.positions == 0);
-    match () {
-        () if !result.run.complete => Outcome::Interrupted,
-        () if unmeasured => Outcome::NothingMeasured,
-        () if failed => Outcome::GateExceeded,
-        () => Outcome::Fine,
-    }
+    Ok(kept.conclude(job.plan, record))
 }

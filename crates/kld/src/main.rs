@@ -4,6 +4,7 @@ mod args;
 mod compare;
 mod dist;
 mod exit;
+mod explain;
 mod info;
 mod merge;
 mod models;
@@ -11,8 +12,11 @@ mod output;
 mod progress;
 mod quantize;
 mod record;
+mod report;
+mod report_args;
 mod run_folder;
 mod score;
+mod suggest;
 mod text;
 
 use std::process::ExitCode;
@@ -29,9 +33,12 @@ enum Verb {
     Dist(dist::DistArgs),
     Compare(Box<compare::CompareArgs>),
     Score(score::ScoreArgs),
+    Explain(explain::ExplainArgs),
     Text(Box<text::TextArgs>),
+    Suggest(Box<suggest::SuggestArgs>),
     Record(record::RecordArgs),
     Merge(merge::MergeArgs),
+    Report(report::ReportCommand),
     Info(info::InfoArgs),
 }
 
@@ -41,9 +48,12 @@ impl Verb {
             Verb::Dist(args) => dist::run(&args).map(|()| exit::Outcome::Fine),
             Verb::Compare(args) => compare::run(&args),
             Verb::Score(args) => score::run(&args),
+            Verb::Explain(args) => explain::run(&args),
             Verb::Text(args) => text::run(&args),
+            Verb::Suggest(args) => suggest::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Merge(args) => merge::run(&args),
+            Verb::Report(args) => report::run(&args),
             Verb::Info(args) => info::run(&args),
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
         .collect::<Result<Vec<_>, _>>()?;
     let merged = merge(&runs, &args.output).context("cannot merge")?;
     let contents = merged.contents()?;
-    if contents.is_complete() {
+    if merged.is_complete()? {
         let program = env::args_os().next().unwrap_or_default();
         let arguments = run_folder::arguments_of(merged.folder(), &merged.header, program);
         return Verb::parse_from(arguments).run();

@@ -43,6 +43,11 @@ impl<'a> Opener<'a> {
         }
     }
 
+    /// Bytes left for the weights of further models.
+    pub(crate) fn memory_left(&self) -> Option<u64> {
+        self.memory
+    }
+
     /// Finds a model's files, downloading them where that is needed and possible.
     pub(crate) fn locate(&self, name: &str) -> anyhow::Result<Location> {
         Location::resolve_observed(name, &self.hub, self.observer)

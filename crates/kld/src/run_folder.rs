@@ -65,7 +65,8 @@ impl RunArgs {
     /// Refuses a folder that cannot be begun in or gone on with; to be called before the work that a refusal would waste.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         match &self.run {
-            Some(folder) if self.resume && (is_run(folder) || !is_taken(folder)) => Ok(()),
+            // In this order: between the two looks another process may make the plan.
+            Some(folder) if self.resume && (!is_taken(folder) || is_run(folder)) => Ok(()),
             Some(folder) if is_run(folder) => bail!(
                 "{} holds a run: add --resume to go on with it, or name another folder",
                 folder.display()
@@ -139,6 +140,13 @@ pub(crate) fn recalled(given: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
         return Ok(given);
     }
     let header = Run::open(&folder)?.header;
+    if given[1].to_str() != Some(&header.verb) {
+        bail!(
+            "{folder} holds a run of kld {verb}: go on with kld {verb} --run {folder} --resume",
+            folder = folder.display(),
+            verb = header.verb
+        );
+    }
     Ok(arguments_of(&folder, &header, given[0].clone()))
 }
 

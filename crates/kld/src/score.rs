@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use kld_eval::score::score;
+use kld_core::result::Score;
+use kld_eval::{Work, score::Job};
 use kld_report::{Json, Terminal as Table, Unit};
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     models::Opener,
     output::Output,
     progress::Terminal,
+    run_folder::RunArgs,
 };
 
 /// How well a model's predicted distributions fit a text, fragment by fragment
@@ -35,6 +37,9 @@ pub(crate) struct ScoreArgs {
     #[command(flatten)]
     work: WorkArgs,
 
+    #[command(flatten)]
+    run: RunArgs,
+
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
@@ -49,6 +54,8 @@ Examples:
   kld score model.gguf --text book.txt
   kld score org/name --text chats.jsonl --json score.json
   cat notes.md | kld score model.gguf --text -
+  kld score model.gguf --text corpus/ --run night                      # nothing is lost: after a power cut go on with
+  kld score --run night --resume                                       # (the same in a second shell works beside it)
 
 Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted (what was measured is printed)";
 
@@ -58,28 +65,17 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         .chain(args.text.text.iter().map(PathBuf::as_path))
         .collect();
     refuse_overwriting(&[args.json.as_ref()], &inputs)?;
+    args.run.check()?;
     let json = args.json.as_deref().map(Output::open).transpose()?;
-    let fragments = args.text.fragments()?;
     let work = args.work.work()?;
     let observer = Terminal::listening()?;
-    let model = Opener::new(args.work.memory.map(|size| size.0), &observer).open(&args.model)?;
-
-    args.text.recorded(std::iter::once(&*model), args.score)?;
-    let scored = score(
-        &*model,
-        &fragments,
-        &args.text.cut(args.score, ScoredName::All)?,
-        work,
-        &observer,
-    );
-    observer.finish();
-    let result = scored?;
-
-    let outcome = match () {
-        () if !result.run.complete => Outcome::Interrupted,
-        () if result.positions == 0 => Outcome::NothingMeasured,
-        () => Outcome::Fine,
+    let result = match args.run.finished()? {
+        Some(run) => run.score()?,
+        None => measure(args, work, &observer)?,
     };
+    let part_is_done = args.run.part_is_done(&result.run, result.protocol.windows);
+
+    args.run.leave(&result)?;
     let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
     if let Some(json) = json {
         json.write(&Json, &result)?;
@@ -90,5 +86,27 @@ pub(crate) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         let unit = if args.bits { Unit::Bits } else { Unit::Nats };
         Output::Stdout.write(&Table { unit }, &result)?;
     }
-    Ok(outcome)
+    if let Some(hint) = args.run.hint("score", &result.run, result.protocol.windows) {
+        Terminal::hint(&hint);
+    }
+    Ok(match () {
+        () if part_is_done => Outcome::Fine,
+        () if !result.run.complete => Outcome::Interrupted,
+        () if result.positions == 0 => Outcome::NothingMeasured,
+        () => Outcome::Fine,
+    })
+}
+
+fn measure(args: &ScoreArgs, work: Work, observer: &Terminal) -> anyhow::Result<Score> {
+    let fragments = args.text.fragments()?;
+    let model = Opener::new(args.work.memory.map(|size| size.0), observer).open(&args.model)?;
+    args.text.recorded(std::iter::once(&*model), args.score)?;
+    let cut = args.text.cut(args.score, ScoredName::All)?;
+    let job = Job::new(&*model, &fragments, &cut)?;
+    let measured = match args.run.begin("score", work.kernel, &job.plan)? {
+        Some(run) => job.measure_in(&run, work, observer),
+        None => job.measure(work, observer),
+    };
+    observer.finish();
+    args.run.explain("score", measured)
 }

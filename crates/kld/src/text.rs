@@ -2,9 +2,11 @@
 
 mod compare;
 mod count;
+mod expected;
 mod pairs;
 mod quality;
 mod read;
+mod sample;
 
 use clap::{Args, Subcommand};
 
@@ -32,11 +34,13 @@ pub(crate) struct TextArgs {
 #[derive(Debug, Subcommand)]
 enum Task {
     Count(count::CountArgs),
+    Sample(Box<sample::SampleArgs>),
 }
 
 pub(crate) fn run(args: &TextArgs) -> anyhow::Result<Outcome> {
     match &args.task {
         Some(Task::Count(args)) => count::run(args),
+        Some(Task::Sample(args)) => sample::run(args),
         None => compare::run(&args.compare),
     }
 }

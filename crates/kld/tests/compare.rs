@@ -66,7 +66,7 @@ fn the_json_has_what_its_page_says() {
         desk.json("compare p.gguf q8_0.gguf --text text.txt --context 32 --fail-above mean=1");
     insta::assert_snapshot!(shape(&result), @"
      candidates noise_floor pick protocol ranking reference run schema sequential
-    .candidates[] above_noise_floor by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
+    .candidates[] above_noise_floor by_confidence by_position clusters delta_p effective_clusters entropy_candidate± entropy_reference± errors_clustered_by fragments js kl kl_histogram model not_finite padding_mass_candidate padding_mass_reference perplexity positions reverse_kl top10_overlap± top1_agreement± verdict warnings worst
     .candidates[].by_confidence[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].by_position[] from kl± positions share_of_kl to top1_agreement±
     .candidates[].delta_p mean± rms±
@@ -74,6 +74,7 @@ fn the_json_has_what_its_page_says() {
     .candidates[].fragments[].perplexity candidate± ratio± reference±
     .candidates[].js max mean± median p90 p95 p99 p999
     .candidates[].kl max mean± median p90 p95 p99 p999
+    .candidates[].kl_histogram counts first infinite zeros
     .candidates[].model bytes compute config_sha256 context_length family format name parameters revision sha256 vocabulary weights
     .candidates[].perplexity candidate± ratio± reference±
     .candidates[].reverse_kl max mean± median p90 p95 p99 p999

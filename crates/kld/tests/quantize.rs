@@ -91,6 +91,20 @@ fn the_noise_floor_stands_beside_every_number_and_changes_none() {
 }
 
 #[test]
+fn a_ranking_within_the_noise_floor_says_that_it_is_none() {
+    let desk = Desk::new();
+    let noted = |arguments: &str| {
+        let table = desk.printed(&format!(
+            "compare p.gguf --quantize {arguments} --text text.txt --context 32"
+        ));
+        table.contains("note: no candidate is clearly above the noise floor")
+    };
+    assert!(noted("f16,bf16 --noise-floor"));
+    assert!(!noted("f16,bf16"));
+    assert!(!noted("f16,q4_0 --noise-floor"));
+}
+
+#[test]
 fn what_cannot_be_made_is_refused_with_what_can() {
     let desk = Desk::new();
     let refused =

@@ -336,6 +336,9 @@ fn the_file_of_llama_cpp_is_written_and_read() {
         desk.printed("compare base.kld q4_0.gguf")
             .contains("of its entries lie at a floor 16 nats below the top")
     );
+    let lifted = "was lifted: a mean KL of";
+    assert!(desk.printed("compare base.kld p.gguf").contains(lifted));
+    assert!(!desk.printed("compare base.kld q4_0.gguf").contains(lifted));
 
     let bytes = fs::read(desk.path("base.kld")).unwrap();
     for (name, bytes) in [
@@ -349,4 +352,21 @@ fn the_file_of_llama_cpp_is_written_and_read() {
         desk.refused("compare p.gguf base.kld --text texts")
             .contains("give it as the reference P")
     );
+}
+
+#[test]
+fn the_divergence_from_a_file_that_others_wrote_is_that_which_others_compute() {
+    let desk = desk();
+    let folder = golden("../recordings");
+    fs::copy(folder.join("llama-cpp.kld"), desk.path("base.kld")).unwrap();
+    let values: Value =
+        serde_json::from_slice(&fs::read(folder.join("values.json")).unwrap()).unwrap();
+    let rows: Vec<f64> =
+        serde_json::from_value(values["llama_cpp"]["kl_of_first_window"].clone()).unwrap();
+    let expected = rows.iter().sum::<f64>() / rows.len() as f64;
+    let result = desk.json("compare base.kld p.gguf --max-windows 1");
+    let kl = result["candidates"][0]["kl"]["mean"]["value"]
+        .as_f64()
+        .unwrap();
+    assert!((kl / expected - 1.0).abs() < 1e-5, "{kl} {expected}");
 }

@@ -26,6 +26,7 @@ fn desk() -> Desk {
 }
 
 const COMPARE: &str = "compare p.gguf q8_0.gguf --text long.txt --context 32";
+const SCORE: &str = "score p.gguf --text long.txt text.txt --context 32";
 
 /// Kills runs at random moments, each with `processes` at one folder, until so many processes have died by it.
 fn killed_runs_end_with_the_same_bits(verb: &str, processes: usize, kills: usize, seed: u64) {
@@ -71,6 +72,29 @@ fn a_comparison_that_is_killed_again_and_again_ends_with_the_same_bits() {
 #[test]
 fn two_processes_at_one_folder_that_are_killed_again_and_again_end_with_the_same_bits() {
     killed_runs_end_with_the_same_bits(COMPARE, 2, 50, 2);
+}
+
+#[test]
+fn a_score_that_is_killed_again_and_again_ends_with_the_same_bits() {
+    killed_runs_end_with_the_same_bits(SCORE, 1, 20, 3);
+}
+
+#[test]
+fn a_run_that_stopped_by_its_rule_tells_the_same_from_its_folder() {
+    let desk = desk();
+    let verb = format!("{COMPARE} --until 20% --seed 1");
+    desk.fine(&format!("{verb} --json live.json"));
+    let live = desk.result("live.json");
+    let done = live["run"]["windows_done"].as_u64().unwrap();
+    assert!(
+        live["run"]["complete"] == true && done < live["protocol"]["windows"].as_u64().unwrap()
+    );
+    desk.fine(&format!("{verb} --run night --json r.json"));
+    assert_eq!(desk.result("r.json"), live);
+    // Nothing is left to measure: this comes of the rows alone.
+    fs::remove_file(desk.path("p.gguf")).unwrap();
+    desk.fine("compare --run night --resume");
+    assert_eq!(desk.result("r.json"), live);
 }
 
 #[test]
@@ -125,6 +149,15 @@ fn a_folder_that_is_taken_is_refused_with_what_to_do() {
     assert!(told.contains("--run <DIR>"), "{told}");
     let told = desk.refused("compare --run nowhere --resume");
     assert!(told.contains("<P>"), "{told}");
+    let told = desk.refused("score --run night --resume");
+    assert!(
+        told.contains(
+            "night holds a run of kld compare: go on with kld compare --run night --resume"
+        ),
+        "{told}"
+    );
+    let told = desk.refused(&format!("{SCORE} --run night --resume"));
+    assert!(told.contains("night holds another run: "), "{told}");
 }
 
 #[test]
@@ -168,6 +201,21 @@ fn parts_of_several_machines_merge_to_what_one_would_have_told() {
             .contains("all: is not empty")
     );
     assert!(desk.refused("merge 1 text.txt -o new").contains("text.txt"));
+}
+
+#[test]
+fn parts_of_a_score_merge_to_what_one_machine_would_have_told() {
+    let desk = desk();
+    let straight = desk.printed(&format!("{SCORE} --json straight.json"));
+    for part in ["1/3", "2/3", "3/3"] {
+        let folder = &part[..1];
+        desk.fine(&format!(
+            "{SCORE} --json r.json --run {folder} --part {part}"
+        ));
+    }
+    assert_eq!(desk.printed("merge 3 1 2 -o all"), straight);
+    assert_eq!(desk.result("r.json"), desk.result("straight.json"));
+    assert_eq!(desk.result("all/result.json"), desk.result("straight.json"));
 }
 
 #[test]

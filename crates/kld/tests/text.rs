@@ -210,3 +210,233 @@ fn counts_in_short_are_json_too() {
     assert_eq!(counts["most_frequent"][0]["term"], "the");
     assert_eq!(counts["most_frequent"][0]["count"], 3);
 }
+
+/// Days of the same few words, the last of which has others.
+fn days() -> TempDir {
+    let words = ["one", "two", "three", "four", "five", "six", "seven"];
+    let record = |day: usize, text: String| format!("{{\"text\":\"{text}\",\"day\":{day}}}\n");
+    let usual = |i: usize| format!("{} ", words[i * i % 7]).repeat(3) + words[i % 7];
+    let a: String = (0..60).map(|i| record(i, usual(i))).collect();
+    let b: String = (0..40).map(|i| record(i / 4, usual(i))).collect();
+    let strange = record(10, "other things are here now ".repeat(4));
+    folder(&[
+        ("a.jsonl", a.as_bytes()),
+        ("b.jsonl", (b + &strange).as_bytes()),
+    ])
+}
+
+#[test]
+fn the_document_that_is_strange_comes_first() {
+    let folder = days();
+    let found = &result(folder.path(), "a.jsonl b.jsonl --documents --top 2")["fragments"];
+    assert_eq!(found["number"], 41);
+    assert_eq!(found["listed"].as_array().unwrap().len(), 2);
+    assert_eq!(found["listed"][0]["name"], "b.jsonl:41");
+    assert_eq!(found["spread"]["number"], 60);
+    let table = printed(folder.path(), "a.jsonl b.jsonl --documents");
+    assert!(table.contains("P's own 60 documents"), "{table}");
+}
+
+#[test]
+fn drift_is_followed_by_a_field_and_by_windows() {
+    let folder = days();
+    let groups = &result(folder.path(), "a.jsonl b.jsonl --by day")["fragments"];
+    let listed = groups["listed"].as_array().unwrap();
+    let names: Vec<_> = listed
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    // As numbers: 10 comes last.
+    assert_eq!((names.len(), names[1], names[10]), (11, "1", "10"));
+    let excess = |one: &Value| one["excess"].as_f64().unwrap();
+    assert!(
+        listed[..10]
+            .iter()
+            .all(|one| excess(one) < excess(&listed[10]))
+    );
+
+    let windows = &result(folder.path(), "a.jsonl b.jsonl --window 25")["fragments"];
+    assert_eq!(
+        (&windows["number"], &windows["cut_off"]),
+        (&7.into(), &5.into())
+    );
+    assert_eq!(windows["listed"][6]["name"], "151–175");
+    let table = printed(folder.path(), "a.jsonl b.jsonl --window 25");
+    assert!(
+        table.contains("7 windows of 25 words of Q") && table.contains('█'),
+        "{table}"
+    );
+}
+
+#[test]
+fn what_is_needed_to_look_at_fragments_is_said() {
+    let folder = days();
+    fs::write(folder.path().join("plain.txt"), "one two").unwrap();
+    printed(folder.path(), "count a.jsonl -o a.kldcounts");
+    for (arguments, said) in [
+        ("a.jsonl - --documents", "read the text twice"),
+        (
+            "a.jsonl a.kldcounts --window 5",
+            "a.kldcounts holds counts alone",
+        ),
+        (
+            "a.jsonl plain.txt --by day",
+            "plain.txt: plain text has no fields to group by",
+        ),
+        ("a.jsonl b.jsonl --by date", "has no field \"date\""),
+    ] {
+        let stderr = refused(folder.path(), arguments);
+        assert!(stderr.contains(said), "{stderr}");
+    }
+    let table = printed(folder.path(), "a.kldcounts b.jsonl --documents");
+    assert!(
+        table.contains("without a test: the texts of P are not at hand"),
+        "{table}"
+    );
+}
+
+#[test]
+fn a_text_is_compared_with_what_a_model_expects() {
+    let folder = days();
+    let model = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../golden/models/gpt2/model.gguf"
+    );
+    let found = result(
+        folder.path(),
+        &format!("a.jsonl --expected {model} --context 64"),
+    );
+    assert_eq!(found["schema"], "kld.text-expected/1");
+    assert_eq!(found["documents"].as_array().unwrap().len(), 60);
+    assert!(found["frequency"]["kl"].as_f64().unwrap() > 0.0);
+    let table = printed(
+        folder.path(),
+        &format!("a.jsonl --expected {model} --context 64"),
+    );
+    assert!(
+        table.contains("by document, largest excess first"),
+        "{table}"
+    );
+    let stderr = refused(
+        folder.path(),
+        &format!("a.jsonl b.jsonl --expected {model}"),
+    );
+    assert!(stderr.contains("cannot be used with"), "{stderr}");
+}
+
+#[test]
+fn a_sample_is_drawn_and_said_to_stand_for_the_corpus() {
+    let folder = days();
+    let arguments = "sample a.jsonl --number 12 --seed 3 --near 1 -o test.jsonl";
+    let table = printed(folder.path(), arguments);
+    for said in [
+        "taken (seed 3)",
+        "near-duplicates, left out",
+        "Zhang-Grabchak",
+        "drawn from the corpus one by one",
+        "a.jsonl:",
+    ] {
+        assert!(table.contains(said), "{said}\n{table}");
+    }
+    let sampled = fs::read_to_string(folder.path().join("test.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(sampled.lines().next().unwrap()).unwrap();
+    assert!(
+        first["source"].as_str().unwrap().starts_with("a.jsonl:"),
+        "{first}"
+    );
+    printed(
+        folder.path(),
+        &arguments.replace("test.jsonl", "again.jsonl"),
+    );
+    let again = fs::read_to_string(folder.path().join("again.jsonl")).unwrap();
+    assert_eq!(sampled, again);
+
+    fs::write(folder.path().join("train.txt"), "something else").unwrap();
+    let arguments = "sample a.jsonl --number 3 --stratify day --exclude train.txt -o c.jsonl";
+    let found = result(folder.path(), arguments);
+    assert_eq!(found["schema"], "kld.text-sample/1");
+    assert!(found["floor"].as_f64().is_some());
+    assert_eq!(found["settings"]["exclude"]["sources"][0], "train.txt");
+    let stderr = refused(
+        folder.path(),
+        &arguments.replace("train.txt", "b.jsonl --overlap-ngram 2"),
+    );
+    assert!(
+        stderr.contains("none of the 60 documents could be taken"),
+        "{stderr}"
+    );
+    for (arguments, said) in [
+        (
+            "sample a.jsonl -o x.jsonl",
+            "the corpus has 60 documents, fewer than the 1000 asked for",
+        ),
+        (
+            "sample - -o x.jsonl",
+            "standard input can be read only once",
+        ),
+        (
+            "sample a.jsonl -o x.txt",
+            "expected a name that ends in .jsonl",
+        ),
+        ("sample a.jsonl -o a.jsonl", "a.jsonl"),
+    ] {
+        let stderr = refused(folder.path(), arguments);
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
+#[test]
+fn poems_of_two_dynasties_differ_in_characters_that_make_sense() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
+    let found = result(&data, "tang-poems.jsonl song-poems.jsonl --unit chars");
+    let listed = |side: &str| {
+        let terms = found["contributors"][side].as_array().unwrap();
+        terms
+            .iter()
+            .map(|one| one["term"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    // Tang poems address a lord by night, Song poems ask.
+    let (tang, song) = (listed("more_in_reference"), listed("more_in_candidate"));
+    assert!(
+        ["君", "夜"].iter().all(|c| tang.iter().any(|t| t == c)),
+        "{tang:?}"
+    );
+    assert!(
+        ["无", "？"].iter().all(|c| song.iter().any(|t| t == c)),
+        "{song:?}"
+    );
+    assert_eq!(found["reference"]["documents"], 313);
+}
+
+#[test]
+fn the_page_shows_the_word_shift_and_the_course() {
+    let folder = days();
+    printed(folder.path(), "a.jsonl b.jsonl --by day --html page.html");
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    for said in [
+        "Word shift",
+        "class=\"shift\"",
+        "class=\"course\"",
+        "things",
+        "more in Q",
+        "default-src 'none'",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    let hostile = days();
+    fs::write(
+        hostile.path().join("x.txt"),
+        "<script>alert(1)</script> & \"quoted\"",
+    )
+    .unwrap();
+    printed(
+        hostile.path(),
+        "a.jsonl x.txt --unit chars --html page.html",
+    );
+    let page = fs::read_to_string(hostile.path().join("page.html")).unwrap();
+    assert!(
+        page.contains("&lt;") && page.matches("<script").count() == 1,
+        "one script, ours"
+    );
+}

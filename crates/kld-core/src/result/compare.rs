@@ -7,6 +7,7 @@ use crate::{
     ModelCard,
     estimate::{ClusterUnit, Estimate},
     gate::Verdict,
+    histogram::Histogram,
     pick::Pick,
     quantile::Quantiles,
     ranking::Ranking,
@@ -93,6 +94,9 @@ pub struct Candidate {
     pub effective_clusters: f64,
     /// Forward KL, D(P‖Q).
     pub kl: Divergence,
+    /// How many positions have a forward KL of which size; empty in results of versions that did not count them.
+    #[serde(default)]
+    pub kl_histogram: Histogram,
     /// Reverse KL, D(Q‖P).
     pub reverse_kl: Divergence,
     /// Jensen–Shannon divergence.
@@ -131,6 +135,12 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// Is the mean KL not clearly above the noise floor? `None` where no floor was asked for, or one cluster alone gives no interval.
+    #[must_use]
+    pub fn within_noise_floor(&self) -> Option<bool> {
+        Some(self.above_noise_floor.as_ref()?.low? <= 0.0)
+    }
+
     /// Turns a summary into the candidate's result. `fragment_names[i]` names fragment i; worst tokens are passed in,
     /// because telling them as text takes a tokenizer.
     #[must_use]
@@ -160,6 +170,7 @@ impl Candidate {
             clusters,
             effective_clusters,
             kl: Divergence::new(mean(Quantity::Kl), &summary.kl),
+            kl_histogram: summary.kl.histogram(),
             reverse_kl: Divergence::new(mean(Quantity::ReverseKl), &summary.reverse_kl),
             js: Divergence::new(mean(Quantity::Js), &summary.js),
             top1_agreement: share_of_positions(Quantity::Top1Agreement),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::TextFragments;
 use crate::{
     count::{Bootstrap, EstimatorResult, SampleCard, Warning},
     estimate::Estimate,
@@ -42,6 +43,9 @@ pub struct TextComparison {
     pub only_in_reference: OneSidedTerms,
     /// Terms that never stand in the reference: they make the plug-in D(Q‖P) infinite.
     pub only_in_candidate: OneSidedTerms,
+    /// The fragments of the candidate one by one; `None` unless the user asked.
+    #[serde(default)]
+    pub fragments: Option<TextFragments>,
     /// Why there may be too little text to say.
     pub warnings: Vec<Warning>,
 }

@@ -7,8 +7,8 @@ use kld_kernels::{Isa, Kernel};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::write_whole;
-use crate::{Error, Result};
+use super::{Payload, write_whole};
+use crate::{Error, Result, score::WindowScore};
 
 /// The file with the header and the plan; a folder that has it is a run folder.
 pub(crate) const FILE: &str = "plan.json";
@@ -171,6 +171,12 @@ fn contradiction(header: &Header, plan: &Plan) -> Option<&'static str> {
             text.windows.iter().all(is_sound),
             "a window has rows or a fragment that the text does not have",
         ),
+        (
+            // What is summed of a fragment is closed when the next one begins.
+            header.verb != WindowScore::VERB
+                || (plan.order.is_sorted() && text.windows.is_sorted_by_key(|w| w.fragment)),
+            "a score visits its windows in another order than that of the text",
+        ),
         (header.part.is_none_or(part_exists), "there is no such part"),
     ]
     .into_iter()
@@ -273,7 +279,7 @@ pub(crate) fn first_difference_of_plans(was: &Plan, is: &Plan) -> Option<String>
         }
     }
     if was.order != is.order {
-        return Some("the order in which windows are visited".to_owned());
+        return Some("the order in which windows are visited (--until, --seed)".to_owned());
     }
     None
 }

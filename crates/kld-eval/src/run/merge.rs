@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use super::{
     Contents, Run,
     frame::{Appender, Kind},
-    header, is_taken,
+    header, is_taken, sync_folder_of,
 };
 use crate::{Error, Result};
 
@@ -54,7 +54,9 @@ fn write_rows(runs: &[Contents], merged: &Run) -> Result<()> {
                 .map_err(Error::io(&path))?;
         }
     }
-    file.commit().map_err(Error::io(&path))
+    file.commit().map_err(Error::io(&path))?;
+    sync_folder_of(&path);
+    Ok(())
 }
 
 /// What a window gave, in all runs that have it.

@@ -17,6 +17,7 @@ use kld_core::Observer;
 use super::{
     Contents, Payload, Run,
     frame::{Appender, Kind},
+    sync_folder_of,
 };
 use crate::{
     Error, Result,
@@ -54,6 +55,7 @@ impl<'a> Worker<'a> {
         let path = run.rows_file(number);
         let end = contents.end_of(number);
         let (mut mine, torn) = Appender::open(&path, end).map_err(Error::io(&path))?;
+        sync_folder_of(&path);
         if torn > 0 {
             observer.warning(&format!(
                 "{}: the last {torn} bytes were not written to their end; what they were of is measured again",

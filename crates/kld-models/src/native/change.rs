@@ -14,9 +14,12 @@ pub struct Change {
 }
 
 impl Change {
-    /// ‖W′ − W‖ / ‖W‖.
+    /// ‖W′ − W‖ / ‖W‖; 0 where nothing changes, be W nothing but zeros.
     #[must_use]
     pub fn relative_error(&self) -> f64 {
+        if self.squared_error == 0.0 {
+            return 0.0;
+        }
         (self.squared_error / self.squared_norm).sqrt()
     }
 

@@ -132,16 +132,20 @@ fn check_file_head(path: &Path, bytes: &[u8]) -> Result<()> {
             "not a recording of kld: it does not begin with KLDREC",
         ));
     }
-    match word(bytes, 8) {
-        Some(VERSION) => Ok(()),
-        Some(version) => Err(Error::unsupported(
+    match (word(bytes, 8), word(bytes, 12)) {
+        (Some(VERSION), Some(0)) => Ok(()),
+        (Some(VERSION), Some(_)) => Err(Error::malformed(
+            path,
+            "the bytes behind the version are not zero: the file is damaged",
+        )),
+        (Some(version), Some(_)) => Err(Error::unsupported(
             path,
             format!(
                 "a recording in version {version} of the format; this program reads version {VERSION}"
             ),
             "use the program that made it, or record again",
         )),
-        None => Err(Error::malformed(
+        _ => Err(Error::malformed(
             path,
             "the file ends within its first 16 bytes",
         )),

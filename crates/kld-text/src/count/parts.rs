@@ -32,9 +32,27 @@ impl PartCounts {
         // A body would need 7·10¹⁶ words for more.
         debug_assert!(count <= LARGEST, "a count of {count}");
         let packed = u64::from(part) << 56;
+        if self.0.last().is_none_or(|&last| unpacked(last).0 < part) {
+            return self.0.push(packed + count);
+        }
         match self.0.binary_search_by_key(&part, |&word| unpacked(word).0) {
             Ok(at) => self.0[at] += count,
             Err(at) => self.0.insert(at, packed + count),
+        }
+    }
+
+    /// Adds all counts of another.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        let mut at = 0;
+        for &word in &other.0 {
+            let (part, count) = unpacked(word);
+            while self.0.get(at).is_some_and(|&here| unpacked(here).0 < part) {
+                at += 1;
+            }
+            match self.0.get_mut(at) {
+                Some(here) if unpacked(*here).0 == part => *here += count,
+                _ => self.0.insert(at, word),
+            }
         }
     }
 

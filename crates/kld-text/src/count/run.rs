@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use kld_core::{Observer, result::Counted};
 
 use super::{
+    batch::{Batch, Batches},
     in_order,
     parts::{of_block, of_document},
     table::CountTable,
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    read::{Piece, Pieces, ReadOptions, no_text},
+    read::{Piece, ReadOptions, names, no_text},
     segment::Cutter,
 };
 
@@ -51,12 +52,6 @@ impl CountOptions {
     }
 }
 
-/// Bytes of text that one thread counts at a time.
-const BATCH_BYTES: usize = 4 << 20;
-
-/// Records that one thread counts at a time, however short.
-const BATCH_PIECES: usize = 1 << 16;
-
 /// Counts the terms of files, folders and `-` (standard input).
 ///
 /// # Errors
@@ -68,11 +63,8 @@ pub fn count(
     observer: &dyn Observer,
 ) -> Result<CountTable> {
     let mut table = CountTable::new(options.counted());
-    let batches = Batches {
-        pieces: Pieces::of(sources, &options.read)?,
-        pending: None,
-    };
-    let work = |batch: Batch| batch.count(options);
+    let batches = Batches::of(sources, &options.read)?;
+    let work = |batch: Batch| CountedBatch::of(batch, options);
     in_order(batches, options.threads, work, |counted: CountedBatch| {
         if observer.interrupted() {
             return Err(Error::Interrupted);
@@ -84,9 +76,19 @@ pub fn count(
     })?;
     table.settle();
     if table.vocabulary() == 0 {
-        return Err(no_text(sources));
+        return Err(nothing(&table, sources, options.max_vocabulary));
     }
     Ok(table)
+}
+
+fn nothing(table: &CountTable, sources: &[PathBuf], limit: usize) -> Error {
+    match table.pruned().terms {
+        0 => no_text(sources),
+        _ => Error::NothingKept {
+            source_names: names(sources),
+            limit,
+        },
+    }
 }
 
 /// Counts the terms of texts that are in memory; each is a document.
@@ -100,21 +102,14 @@ pub fn count_texts<'a>(
 ) -> Result<CountTable> {
     let mut tally = Tally::new(options.counted());
     for (document, text) in texts.into_iter().enumerate() {
-        tally.begin_document();
+        tally.terms.begin_document();
         let terms = tally.count(text, of_document(document as u64), &options.cutter)?;
-        let header = &mut tally.table.header;
+        let header = tally.header();
         header.documents += 1;
         header.bytes += text.len() as u64;
         header.empty_documents += u64::from(terms == 0);
     }
-    Ok(tally.table)
-}
-
-/// Pieces that one thread counts together.
-struct Batch {
-    /// What stands before, if the first piece goes on with a document.
-    context: Option<Piece>,
-    pieces: Vec<Piece>,
+    Ok(tally.finish())
 }
 
 struct CountedBatch {
@@ -123,64 +118,66 @@ struct CountedBatch {
     documents: u64,
 }
 
-/// The pieces of a body in batches, always the same ones.
-struct Batches {
-    pieces: Pieces,
-    /// The last piece of the batch before.
-    pending: Option<Piece>,
-}
-
-impl Iterator for Batches {
-    type Item = Result<Batch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut batch = Batch {
-            context: self.pending.take().filter(|piece| !piece.origin.last),
-            pieces: Vec::new(),
-        };
-        let mut size = 0;
-        while size < BATCH_BYTES && batch.pieces.len() < BATCH_PIECES {
-            match self.pieces.next() {
-                Some(Ok(piece)) => {
-                    size += piece.size();
-                    batch.pieces.push(piece);
-                }
-                Some(Err(error)) => return Some(Err(error)),
-                None => break,
-            }
-        }
-        self.pending = batch.pieces.last().cloned();
-        (!batch.pieces.is_empty()).then_some(Ok(batch))
-    }
-}
-
-impl Batch {
-    fn count(self, options: &CountOptions) -> Result<CountedBatch> {
+impl CountedBatch {
+    fn of(batch: Batch, options: &CountOptions) -> Result<Self> {
         let mut tally = Tally::new(options.counted());
-        if let Some(context) = self.context {
-            tally.warm_up(&context.read(&options.read)?.text, &options.cutter)?;
+        if let Some(context) = batch.context {
+            tally
+                .terms
+                .warm_up(&context.read(&options.read)?.text, &options.cutter)?;
         }
-        let documents = self.pieces.last().map_or(0, |piece| piece.document + 1);
-        for piece in self.pieces {
-            let part = if piece.document == 0 {
-                of_block(piece.number)
-            } else {
-                of_document(piece.document)
-            };
-            let is_whole = piece.number == 0 && piece.origin.last;
-            if piece.number == 0 {
-                tally.begin_document();
+        let documents = batch.pieces.last().map_or(0, |piece| piece.document + 1);
+        for read in in_order_of_parts(batch.pieces, &options.read)? {
+            if read.number == 0 {
+                tally.terms.begin_document();
             }
-            let read = piece.read(&options.read)?;
-            let terms = tally.count(&read.text, part, &options.cutter)?;
-            let header = &mut tally.table.header;
+            let terms = tally.count(&read.text, read.part, &options.cutter)?;
+            let header = tally.header();
             header.bytes += read.text.len() as u64;
             header.replaced += read.replaced;
-            header.empty_documents += u64::from(is_whole && terms == 0);
+            header.empty_documents += u64::from(read.is_whole && terms == 0);
         }
-        Ok(CountedBatch {
-            table: tally.table,
+        Ok(Self {
+            table: tally.finish(),
             documents,
         })
     }
+}
+
+/// The text of a piece, and where it belongs.
+struct Read {
+    part: u8,
+    number: u64,
+    is_whole: bool,
+    text: String,
+    replaced: u64,
+}
+
+/// Reads pieces, and puts those of one part together, as changing the part costs time. What goes on with a document, and the blocks of the first
+/// one, stay at the head, so that every document keeps its order.
+fn in_order_of_parts(pieces: Vec<Piece>, options: &ReadOptions) -> Result<Vec<Read>> {
+    let begins = |piece: &Piece| piece.document > 0 && piece.number == 0;
+    let head = pieces.iter().position(begins).unwrap_or(pieces.len());
+    let mut all = pieces
+        .into_iter()
+        .map(|piece| read(piece, options))
+        .collect::<Result<Vec<_>>>()?;
+    all[head..].sort_by_key(|read| read.part);
+    Ok(all)
+}
+
+fn read(piece: Piece, options: &ReadOptions) -> Result<Read> {
+    let part = match piece.document {
+        0 => of_block(piece.number),
+        document => of_document(document),
+    };
+    let (number, last) = (piece.number, piece.origin.last);
+    let document = piece.read(options)?;
+    Ok(Read {
+        part,
+        number,
+        is_whole: number == 0 && last,
+        text: document.text,
+        replaced: document.replaced,
+    })
 }

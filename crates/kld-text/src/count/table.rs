@@ -18,6 +18,10 @@ pub struct CountTable {
     pub(super) counts: Vec<PartCounts>,
 }
 
+/// Bytes that the terms may take on average before the rarest are left out: without it, a text without any spaces would be held as one long term
+/// after the other.
+const TERM_BYTES: usize = 32;
+
 /// What is known of a body besides its terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Header {
@@ -191,14 +195,7 @@ impl CountTable {
                 there: other.header.counted.to_string(),
             });
         }
-        let before = self.header.documents;
-        self.take(other, |parts| {
-            if before == 0 {
-                parts.clone()
-            } else {
-                parts.moved(before)
-            }
-        });
+        self.take(other, self.header.documents);
         let (here, there) = (&mut self.header, &other.header);
         here.documents += there.documents;
         here.has_parts &= there.has_parts;
@@ -208,15 +205,16 @@ impl CountTable {
 
     /// Adds what has its parts in this body already: a batch of its documents.
     pub(super) fn absorb(&mut self, batch: &Self) {
-        self.take(batch, PartCounts::clone);
+        self.take(batch, 0);
     }
 
-    fn take(&mut self, other: &Self, parts: impl Fn(&PartCounts) -> PartCounts) {
+    /// Adds the counts of another table, with so many documents before it.
+    fn take(&mut self, other: &Self, before: u64) {
         for (number, counts) in other.counts.iter().enumerate() {
             let here = self.vocabulary.number(other.vocabulary.term(number as u32)) as usize;
-            let here = self.at(here);
-            for (part, count) in parts(counts).iter() {
-                here.add(part, count);
+            match before {
+                0 => self.at(here).merge(counts),
+                _ => self.at(here).merge(&counts.moved(before)),
             }
         }
         let (here, there) = (&mut self.header, &other.header);
@@ -235,16 +233,26 @@ impl CountTable {
         }
     }
 
-    /// Leaves out the rarest terms if there are more than `limit`, so that at most three quarters of it are left: all whose count is at
-    /// most the smallest number that does so.
+    /// Leaves out the rarest terms if there are more than `limit`, or if they take more than [`TERM_BYTES`] for each of so many, so that at most three
+    /// quarters of that are left: all whose count is at most the smallest number that does so.
     pub(super) fn prune(&mut self, limit: usize) {
-        if self.vocabulary.len() <= limit {
+        let byte_limit = limit.saturating_mul(TERM_BYTES);
+        if self.vocabulary.len() <= limit && self.vocabulary.bytes() <= byte_limit {
             return;
         }
         let totals: Vec<u64> = self.counts.iter().map(PartCounts::total).collect();
-        let mut sorted = totals.clone();
+        let mut sorted: Vec<(u64, usize)> = totals
+            .iter()
+            .enumerate()
+            .map(|(number, total)| (*total, self.vocabulary.term(number as u32).len()))
+            .collect();
         sorted.sort_unstable_by(|a, b| b.cmp(a));
-        let at_most = sorted[limit * 3 / 4];
+        let mut bytes = 0;
+        let fitting = sorted.iter().take_while(|(_, size)| {
+            bytes += size;
+            bytes <= byte_limit / 4 * 3
+        });
+        let at_most = sorted[fitting.count().min(limit * 3 / 4)].0;
         let mut kept = Self::new(self.header.counted.clone());
         kept.header = self.header.clone();
         for (number, (counts, total)) in self.counts.drain(..).zip(totals).enumerate() {

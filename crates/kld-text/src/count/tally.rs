@@ -2,54 +2,48 @@
 
 use kld_core::result::Counted;
 
-use super::table::CountTable;
+use super::table::{CountTable, Header};
 use crate::{Result, segment::Cutter};
 
 /// A table in the making.
 ///
-/// Within a piece a term costs one look-up and one addition; only at its end are the counts put to their part.
+/// Within a part a term costs one look-up and one addition; only at its end are the counts put to it.
 pub(super) struct Tally {
-    pub(super) table: CountTable,
-    /// Counts of this piece, by number of the term.
+    table: CountTable,
+    pub(super) terms: Terms,
+    part: u8,
+    /// Counts of this part, by number of the term.
     here: Vec<u32>,
-    /// The terms of this piece.
+    /// The terms of this part.
     touched: Vec<u32>,
-    grams: Grams,
 }
 
 impl Tally {
     pub(super) fn new(counted: Counted) -> Self {
-        let grams = Grams::new(&counted);
         Self {
+            terms: Terms::new(&counted),
             table: CountTable::new(counted),
+            part: 0,
             here: Vec::new(),
             touched: Vec::new(),
-            grams,
         }
-    }
-
-    /// Terms do not go from one document into the next.
-    pub(super) fn begin_document(&mut self) {
-        self.grams.clear();
-    }
-
-    /// Goes through a text without counting, so that terms that begin in it are complete.
-    pub(super) fn warm_up(&mut self, text: &str, cutter: &Cutter) -> Result<()> {
-        if self.grams.size > 1 {
-            cutter.each(text, |unit| self.grams.push(unit))?;
-        }
-        Ok(())
     }
 
     /// Counts the terms of a text into a part; returns how many there were.
     pub(super) fn count(&mut self, text: &str, part: u8, cutter: &Cutter) -> Result<u64> {
+        if part != self.part {
+            self.end_part();
+            self.part = part;
+        }
         let Self {
             table,
+            terms,
             here,
             touched,
-            grams,
+            ..
         } = self;
-        let mut add = |term: &str| {
+        let mut total = 0;
+        terms.each(text, cutter, |term| {
             let number = table.vocabulary.number(term);
             if number as usize == here.len() {
                 here.push(0);
@@ -59,24 +53,72 @@ impl Tally {
                 touched.push(number);
             }
             *count += 1;
-        };
-        if grams.size == 1 {
-            cutter.each(text, add)?;
-        } else {
-            cutter.each(text, |unit| {
-                grams.push(unit);
-                if let Some(gram) = grams.last() {
-                    add(gram);
-                }
-            })?;
-        }
-        let mut total = 0;
-        for number in touched.drain(..) {
-            let count = u64::from(std::mem::take(&mut here[number as usize]));
-            table.at(number as usize).add(part, count);
-            total += count;
-        }
+            total += 1;
+        })?;
         Ok(total)
+    }
+
+    fn end_part(&mut self) {
+        for number in self.touched.drain(..) {
+            let count = std::mem::take(&mut self.here[number as usize]);
+            self.table
+                .at(number as usize)
+                .add(self.part, u64::from(count));
+        }
+    }
+
+    pub(super) fn header(&mut self) -> &mut Header {
+        &mut self.table.header
+    }
+
+    /// The table of all that was counted.
+    pub(super) fn finish(mut self) -> CountTable {
+        self.end_part();
+        self.table
+    }
+}
+
+/// Cuts the pieces of documents into terms, one piece after the other.
+pub(crate) struct Terms {
+    grams: Grams,
+}
+
+impl Terms {
+    pub(crate) fn new(counted: &Counted) -> Self {
+        Self {
+            grams: Grams::new(counted),
+        }
+    }
+
+    /// Terms do not go from one document into the next.
+    pub(crate) fn begin_document(&mut self) {
+        self.grams.clear();
+    }
+
+    /// Goes through a text without giving its terms, so that those that begin in it are complete.
+    pub(crate) fn warm_up(&mut self, text: &str, cutter: &Cutter) -> Result<()> {
+        if self.grams.size > 1 {
+            cutter.each(text, |unit| self.grams.push(unit))?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every term that ends in a text.
+    pub(crate) fn each(
+        &mut self,
+        text: &str,
+        cutter: &Cutter,
+        mut each: impl FnMut(&str),
+    ) -> Result<()> {
+        if self.grams.size == 1 {
+            return cutter.each(text, each);
+        }
+        cutter.each(text, |unit| {
+            self.grams.push(unit);
+            if let Some(gram) = self.grams.last() {
+                each(gram);
+            }
+        })
     }
 }
 

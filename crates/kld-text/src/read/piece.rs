@@ -127,7 +127,9 @@ impl Piece {
 
 /// Bytes as text, and how many things were replaced.
 fn utf8(bytes: Vec<u8>, origin: &Origin, options: &ReadOptions) -> Result<(String, u64)> {
-    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+    if bytes.contains(&0)
+        && let Some(at) = bytes.iter().position(|byte| *byte == 0)
+    {
         return Err(Error::Binary {
             name: origin.name(),
             offset: origin.offset + at as u64,

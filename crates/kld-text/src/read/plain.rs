@@ -10,7 +10,7 @@ use super::{
     cut::cut,
     piece::{Content, Origin},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, count::PARTS};
 
 /// A file of plain text that is being read.
 pub(super) struct Plain {
@@ -26,8 +26,20 @@ pub(super) struct Plain {
     done: bool,
 }
 
-/// Pieces that are read at once.
-const AHEAD: usize = 32;
+/// Pieces of the first size that are read at once.
+const AHEAD: usize = 2 << MOST_DOUBLINGS;
+
+/// Pieces grow to 32 times their first size.
+const MOST_DOUBLINGS: u32 = 5;
+
+/// How often the size of pieces has doubled, given how many of the first size stand before: for the first time after twice [`PARTS`] of them, then
+/// each time after as many again as stand before. So large texts are not cut finer than is of use, and yet all parts of a text are about equally large.
+fn doublings(before: u64) -> u32 {
+    (before / PARTS as u64)
+        .checked_ilog2()
+        .unwrap_or(0)
+        .min(MOST_DOUBLINGS)
+}
 
 impl Plain {
     pub(super) fn new(path: &Path, read: Box<dyn Read + Send>, piece_bytes: usize) -> Self {
@@ -49,15 +61,16 @@ impl Plain {
         if self.done {
             return Ok(None);
         }
+        let limit = self.piece_bytes << doublings(self.offset / self.piece_bytes as u64);
         // One byte more than a piece tells whether it is the last.
-        if self.buffer.len() - self.begin <= self.piece_bytes && !self.at_end {
+        if self.buffer.len() - self.begin <= limit && !self.at_end {
             self.fill()?;
         }
         let rest = &self.buffer[self.begin..];
-        let size = if rest.len() <= self.piece_bytes {
+        let size = if rest.len() <= limit {
             rest.len()
         } else {
-            cut(rest, self.piece_bytes)
+            cut(rest, limit)
         };
         self.done = size == rest.len();
         let piece = rest[..size].to_vec();

@@ -32,34 +32,43 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
+fn class(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
+}
+
 /// Calls `each` with every word of a text that is ASCII throughout.
 pub(super) fn each_word(text: &str, mut each: impl FnMut(&str)) {
     let bytes = text.as_bytes();
-    let class = |i: usize| bytes.get(i).map_or(0, |byte| CLASSES[usize::from(*byte)]);
     let mut at = 0;
     while at < bytes.len() {
-        if class(at) & CORE == 0 {
+        if class(bytes[at]) & CORE == 0 {
             at += 1;
             continue;
         }
         let from = at;
         let mut to = end_of_core(bytes, from);
-        while joins(class(to - 1), class(to), class(to + 1)) {
+        while let Some(&[before, middle, after]) = bytes.get(to - 1..to + 2)
+            && class(middle) & (MID_LETTER | MID_NUMBER) != 0
+            && joins(class(before), class(middle), class(after))
+        {
             to = end_of_core(bytes, to + 1);
         }
         at = to;
-        let word = text[from..to].trim_matches('_');
+        let mut word = &text[from..to];
+        if bytes[from] == b'_' || bytes[to - 1] == b'_' {
+            word = word.trim_matches('_');
+        }
         if !word.is_empty() {
             each(word);
         }
     }
 }
 
-fn end_of_core(bytes: &[u8], from: usize) -> usize {
-    let core = bytes[from..]
-        .iter()
-        .take_while(|byte| CLASSES[usize::from(**byte)] & CORE != 0);
-    from + core.count()
+fn end_of_core(bytes: &[u8], mut at: usize) -> usize {
+    while at < bytes.len() && class(bytes[at]) & CORE != 0 {
+        at += 1;
+    }
+    at
 }
 
 fn joins(before: u8, between: u8, after: u8) -> bool {

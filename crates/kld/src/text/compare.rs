@@ -4,21 +4,33 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use kld_core::{Observer, count::Bootstrap, smoothing::Smoothing};
-use kld_report::{Json, Terminal as Table, Unit};
+use kld_core::{
+    Observer,
+    count::Bootstrap,
+    result::{FragmentKind, TextFragments},
+    smoothing::Smoothing,
+};
+use kld_report::{Html, Json, Terminal as Table, Unit};
 use kld_text::{
     compare::{CompareOptions, compare},
-    count::{CountOptions, CountTable},
+    count::{CountOptions, CountTable, is_table},
+    fragments::{Body, fragments},
     quality::MauveOptions,
 };
 
 use super::{
     count::body,
+    expected::{self, ExpectedArgs},
     pairs,
     quality::{self, QualityArgs},
     read::{ReadArgs, UnitArgs},
 };
-use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
+use crate::{
+    args::{positive, refuse_overwriting},
+    exit::Outcome,
+    output::Output,
+    progress::Terminal,
+};
 
 /// Two bodies of text.
 #[derive(Debug, Args)]
@@ -29,7 +41,7 @@ pub(crate) struct CompareArgs {
     pub(super) reference: Option<PathBuf>,
 
     /// What is compared with it
-    #[arg(value_name = "B", required_unless_present = "fields")]
+    #[arg(value_name = "B", required_unless_present_any = ["expected", "fields"])]
     pub(super) candidate: Option<PathBuf>,
 
     #[command(flatten)]
@@ -44,13 +56,56 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     pub(super) quality: QualityArgs,
 
+    #[command(flatten)]
+    fragments: FragmentArgs,
+
+    #[command(flatten)]
+    expected: ExpectedArgs,
+
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     pub(super) json: Option<PathBuf>,
 
+    /// Write a page with a word-shift chart to a file: self-contained, works offline
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Output",
+        conflicts_with_all = ["expected", "quality", "pairs"]
+    )]
+    html: Option<PathBuf>,
+
     /// Show divergences in bits instead of nats
     #[arg(long, help_heading = "Output")]
     pub(super) bits: bool,
+}
+
+/// Which parts of B are looked at one by one.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fragments of B, each against A")]
+pub(crate) struct FragmentArgs {
+    /// Rank the documents of B, the farthest first
+    #[arg(long, conflicts_with_all = ["window", "by"])]
+    documents: bool,
+
+    /// Follow B in windows of N terms: where does it drift?
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "by")]
+    window: Option<usize>,
+
+    /// Follow B by the values of a field of its records, such as a date
+    #[arg(long, value_name = "FIELD")]
+    by: Option<String>,
+}
+
+impl FragmentArgs {
+    fn kind(&self) -> Option<FragmentKind> {
+        let windows = self.window.map(|terms| FragmentKind::Windows {
+            terms: terms as u64,
+        });
+        let groups = self.by.clone().map(|by| FragmentKind::Groups { by });
+        let documents = self.documents.then_some(FragmentKind::Documents);
+        windows.or(groups).or(documents)
+    }
 }
 
 /// What is made of the counts.
@@ -122,6 +177,10 @@ Examples:
   kld text human/ machine.jsonl --field completion --smooth jelinek-mercer:0.1
   kld text human.jsonl machine.jsonl --quality --features model.gguf  # is generated text as good and as varied? (docs/quality.md)
   kld text questions.txt answers.txt --pairs                          # line by line (docs/pairs.md)
+  kld text corpus/ news.jsonl --by date          # drift, tested against the spread within corpus/
+  kld text human/ machine.jsonl --documents      # which of them are farthest
+  kld text book.txt --expected model.gguf        # against what a language model expects
+  kld text corpus/ new/ --html shift.html        # a page with a word-shift chart
   kld text monday.kldcounts tuesday.kldcounts --json drift.json      # tables that `kld text count` wrote
 
 Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted";
@@ -133,13 +192,40 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     if args.quality.pairs {
         return pairs::run(args);
     }
+    if let (Some(model), Some(reference)) = (&args.expected.expected, &args.reference) {
+        let read = args.read.options();
+        let output = (args.json.as_ref(), args.bits);
+        return expected::run(
+            model,
+            &args.expected,
+            reference,
+            &read,
+            args.unit.threads,
+            output,
+        );
+    }
     ensure!(
         args.quality.features.is_empty(),
         "--features are of texts: say with --quality or --pairs what is asked about them"
     );
     let [reference, candidate] = args.bodies()?;
-    refuse_overwriting(&[args.json.as_ref()], &[&reference, &candidate])?;
-    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let kind = args.fragments.kind();
+    ensure!(
+        kind.is_none()
+            || [&reference, &candidate]
+                .iter()
+                .all(|side| side.as_os_str() != "-"),
+        "--documents, --window and --by read the text twice, and standard input can be read only once: give files"
+    );
+    ensure!(
+        kind.is_none() || !is_table(&candidate),
+        "{} holds counts alone: --documents, --window and --by need the text of B",
+        candidate.display()
+    );
+    let outputs = [args.json.as_ref(), args.html.as_ref()];
+    refuse_overwriting(&outputs, &[&reference, &candidate])?;
+    let open = |path: Option<&PathBuf>| path.map(|path| Output::open(path)).transpose();
+    let (json, html) = (open(args.json.as_ref())?, open(args.html.as_ref())?);
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
     let (Some(a), Some(b)) = (
@@ -149,11 +235,22 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Interrupted);
     };
     let names = [&reference, &candidate].map(|path| path.display().to_string());
-    let result = compare(
+    let mut result = compare(
         (&names[0], &a),
         (&names[1], &b),
         &args.statistics.options(options.threads),
     )?;
+    if let Some(kind) = kind {
+        let bodies = [(&a, &reference), (&b, &candidate)];
+        let listed = args.statistics.top;
+        match looked_at(bodies, &kind, listed, &options, &observer) {
+            Err(kld_text::Error::Interrupted) => return Ok(Outcome::Interrupted),
+            other => result.fragments = Some(other?),
+        }
+    }
+    if let Some(html) = html {
+        html.write(&Html, &result)?;
+    }
     let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
     if let Some(json) = json {
         json.write(&Json, &result)?;
@@ -163,6 +260,25 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         Output::Stdout.write(&Table { unit }, &result)?;
     }
     Ok(Outcome::Fine)
+}
+
+/// The fragments of the second body against the first; of a table there is no text.
+fn looked_at(
+    bodies: [(&CountTable, &PathBuf); 2],
+    kind: &FragmentKind,
+    listed: usize,
+    options: &CountOptions,
+    observer: &dyn Observer,
+) -> kld_text::Result<TextFragments> {
+    let [a, b] = bodies.map(|(table, path)| Body {
+        table,
+        sources: if is_table(path) {
+            &[]
+        } else {
+            std::slice::from_ref(path)
+        },
+    });
+    fragments(a, b, kind, listed, options, observer)
 }
 
 /// The counts of one body, unless the user stopped it.

@@ -35,14 +35,14 @@ pub(crate) struct QualityArgs {
     ///
     /// Every document (record, file, or with --lines line) is a text. Measures of diversity and repetition stand side by side, each with its error and
     /// a test of the difference. With features of the documents, MAUVE and the frontier integral tell how alike the bodies are in meaning.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["documents", "window", "by", "expected"])]
     pub(super) quality: bool,
 
     /// A and B are pairs: the first text of A and the first of B, and so on, such as what a user wrote and what a system answered
     ///
     /// Texts are the lines of .txt files, or records. How far are the words of B from those of A, and which terms are over- and under-represented; is
     /// it more than chance; have the texts of a pair to do with each other; and which pairs fit least.
-    #[arg(long, conflicts_with = "quality")]
+    #[arg(long, conflicts_with_all = ["quality", "documents", "window", "by", "expected"])]
     pub(super) pairs: bool,
 
     /// With --pairs: two fields of the records of one .jsonl file, which is named once

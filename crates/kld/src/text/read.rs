@@ -65,7 +65,7 @@ pub(crate) struct UnitArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) threads: Option<usize>,
 
-    /// Keep at most so many different terms in memory: beyond it the rarest are left out, and the output says how many
+    /// Keep at most so many different terms in memory (and 32 bytes for each of them): beyond it the rarest are left out, and the output says how many
     #[arg(long, default_value_t = 1 << 22, value_name = "N", value_parser = positive)]
     pub(crate) max_vocabulary: usize,
 }
@@ -103,8 +103,7 @@ impl UnitArgs {
 
     /// How many threads work.
     pub(crate) fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        self.threads.unwrap_or_else(cores)
+        threads(self.threads)
     }
 
     fn cutter(&self, observer: &Terminal) -> anyhow::Result<Cutter> {
@@ -130,6 +129,11 @@ impl UnitArgs {
             },
         )
     }
+}
+
+/// The threads asked for, or one for each core.
+pub(crate) fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The tokens of a model's tokenizer.

@@ -1,0 +1,313 @@
+//! A history in two parts: what suggestions are fitted to, and the tail on which they are judged.
+
+use kld_core::{
+    estimate::{Cluster, Estimate, Window},
+    result::{Following, Measure},
+};
+
+mod over_tokens;
+
+use super::{
+    mixture::{Mixture, Parts},
+    ngram::Symbol,
+    session::{Context, Session},
+    state::{Fitted, State},
+    vocabulary::Vocabulary,
+    word_model::WordModel,
+    words::{FIRST_WORD, Token, each_token_at},
+};
+
+/// Half-lives that are tried, in words.
+const HALF_LIVES: [f64; 6] = [500.0, 2000.0, 8000.0, 32_000.0, 128_000.0, f64::INFINITY];
+
+/// Suggestions that are shown at once when keystrokes are counted.
+pub const SHOWN: usize = 3;
+
+/// Words of the tail in one cluster: neighbours share a subject, so their errors are not independent.
+const WINDOW: usize = 100;
+
+/// Held-back words below which nothing is fitted: weights would follow chance.
+pub const FEWEST_TO_FIT: usize = 100;
+
+/// A history, cut by words into what is learnt from and the tail.
+#[derive(Clone, Debug)]
+pub struct History<'a> {
+    documents: Vec<&'a str>,
+    tokens: Vec<Place<'a>>,
+    /// Where the tail begins.
+    tail_at: usize,
+}
+
+/// A word or mark where it stands.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    document: u32,
+    /// Where it begins in the document.
+    at: usize,
+    token: Token<'a>,
+}
+
+impl Place<'_> {
+    fn is_word(&self) -> bool {
+        matches!(self.token, Token::Word(_))
+    }
+}
+
+impl<'a> History<'a> {
+    /// Cuts the documents of a history, oldest first, so that the tail has this share of all words.
+    #[must_use]
+    pub fn cut(documents: &[&'a str], tail: f64) -> Self {
+        let mut tokens = Vec::new();
+        for (number, document) in (0..).zip(documents) {
+            each_token_at(document, |at, token| {
+                tokens.push(Place {
+                    document: number,
+                    at,
+                    token,
+                });
+            });
+        }
+        let kept = words(&tokens) - (words(&tokens) as f64 * tail).round() as usize;
+        let mut words = tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, place)| place.is_word());
+        let first_of_tail = words.nth(kept);
+        let tail_at = first_of_tail.map_or(tokens.len(), |(at, _)| at);
+        Self {
+            documents: documents.to_vec(),
+            tokens,
+            tail_at,
+        }
+    }
+
+    fn learnt(&self) -> &[Place<'a>] {
+        &self.tokens[..self.tail_at]
+    }
+
+    fn tail(&self) -> &[Place<'a>] {
+        &self.tokens[self.tail_at..]
+    }
+
+    /// Words to learn from.
+    #[must_use]
+    pub fn learnt_words(&self) -> usize {
+        words(self.learnt())
+    }
+
+    /// Words of the tail.
+    #[must_use]
+    pub fn tail_words(&self) -> usize {
+        words(self.tail())
+    }
+
+    /// The documents to learn from, as words and marks.
+    pub fn learnt_documents(&self) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
+        documents(self.learnt())
+    }
+
+    /// All documents, the tail included.
+    pub fn all_documents(&self) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
+        documents(&self.tokens)
+    }
+
+    /// The half-life and the weights that minimise KL(history ‖ suggestions) on the second half of what is learnt from, each word
+    /// predicted from those before it; `None` where that half has fewer than [`FEWEST_TO_FIT`] words.
+    #[must_use]
+    pub fn fit(&self, model: &WordModel, state: &State) -> Option<Fitted> {
+        let held_back = self.learnt_words() / 2;
+        (held_back >= FEWEST_TO_FIT).then(|| {
+            best(|half_life| {
+                let session = Session::new(model, with_half_life(state, half_life));
+                self.parts(session, held_back)
+            })
+        })
+    }
+
+    /// What base and cache give to the held-back words, the last ones of what is learnt from.
+    fn parts(&self, mut session: Session<'_>, held_back: usize) -> Vec<Parts> {
+        let mut left = self.learnt_words();
+        let mut positions = Vec::with_capacity(held_back);
+        each_word(self.learnt(), |_, context, word| {
+            if left <= held_back {
+                positions.push(session.parts(context, word));
+            }
+            left -= 1;
+            session.learn(context, word, "");
+        });
+        positions
+    }
+
+    /// Learns what is to be learnt, at a time such as `2026-11-25T20:15:00Z`.
+    pub fn learn(&self, session: &mut Session<'_>, time: &str) {
+        each_word(self.learnt(), |_, context, word| {
+            session.learn(context, word, time);
+        });
+    }
+
+    /// Goes through the tail word by word, predicts each without the history and with it, and, given a time, learns it then.
+    pub fn judge(&self, session: &mut Session<'_>, learning_at: Option<&str>) -> Following {
+        let (mut base, mut mixed) = (Vec::new(), Vec::new());
+        let mut judged = Vec::with_capacity(self.tail_words());
+        each_word(self.tail(), |place, context, word| {
+            session.distributions(context, &mut base, &mut mixed);
+            let parts = session.parts(context, word);
+            let of = |probability: f64, all: &[f64]| {
+                Judged::of(session.vocabulary(), all, word, probability)
+            };
+            judged.push((
+                place.document,
+                [
+                    of(parts[0], &base),
+                    of(session.mixture().probability(&parts), &mixed),
+                ],
+            ));
+            match learning_at {
+                Some(time) => session.learn(context, word, time),
+                None => session.pass_over(context, word),
+            }
+        });
+        following(&judged, WINDOW)
+    }
+}
+
+/// The best of the half-lives with the weights that go with it, given what each half-life makes the parts give to held-back words.
+fn best(mut parts: impl FnMut(f64) -> Vec<Parts>) -> Fitted {
+    let mut fitted = HALF_LIVES.map(|half_life| {
+        let positions = parts(half_life);
+        let mixture = Mixture::fitted(&positions);
+        (mixture.nll(&positions), Fitted { half_life, mixture })
+    });
+    fitted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let [(_, best), ..] = fitted;
+    best
+}
+
+fn with_half_life(state: &State, half_life: f64) -> State {
+    let fitted = Some(Fitted {
+        half_life,
+        mixture: Mixture::default(),
+    });
+    State {
+        fitted,
+        ..state.clone()
+    }
+}
+
+fn words(tokens: &[Place<'_>]) -> usize {
+    tokens.iter().filter(|place| place.is_word()).count()
+}
+
+fn documents<'a>(tokens: &[Place<'a>]) -> impl Iterator<Item = impl Iterator<Item = Token<'a>>> {
+    let of_one = tokens.chunk_by(|a, b| a.document == b.document);
+    of_one.map(|document| document.iter().map(|place| place.token))
+}
+
+/// Calls `each` with the place of every word, its context and the word; it has to go on with the context.
+fn each_word(places: &[Place<'_>], mut each: impl FnMut(&Place<'_>, &mut Context, &str)) {
+    let (mut context, mut in_document) = (Context::default(), 0);
+    for place in places {
+        if place.document != in_document {
+            (context, in_document) = (Context::default(), place.document);
+        }
+        match place.token {
+            Token::Word(word) => each(place, &mut context, word),
+            Token::Mark(mark) => context.push(mark),
+        }
+    }
+}
+
+/// How one word was predicted.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    nll: f64,
+    /// Words that were more likely; of a word that is not known, all.
+    better: usize,
+    /// Keystrokes that the word takes with suggestions, and without.
+    keys: [f64; 2],
+}
+
+impl Judged {
+    fn of(vocabulary: &Vocabulary, probabilities: &[f64], word: &str, probability: f64) -> Self {
+        let letters = word.chars().count();
+        let (better, with) = match vocabulary.number(word) {
+            Some(number) => keystrokes(vocabulary, probabilities, number),
+            None => (usize::MAX, letters + 1),
+        };
+        Self {
+            nll: -probability.ln(),
+            better,
+            keys: [with as f64, (letters + 1) as f64],
+        }
+    }
+
+    fn hit(&self, k: usize) -> f64 {
+        f64::from(u8::from(self.better < k))
+    }
+}
+
+/// How many words are more likely than this one, and how many keys its writer presses: letters until it is among the [`SHOWN`]
+/// most likely words that begin so, and one to take it, which also makes the space behind it.
+fn keystrokes(vocabulary: &Vocabulary, probabilities: &[f64], number: Symbol) -> (usize, usize) {
+    let own = probabilities[number as usize];
+    let is_better = |other: &Symbol| {
+        let p = probabilities[*other as usize];
+        p > own || (p == own && *other < number)
+    };
+    let mut rivals: Vec<Symbol> = (FIRST_WORD..vocabulary.symbols() as Symbol)
+        .filter(is_better)
+        .collect();
+    let better = rivals.len();
+    let word = vocabulary.word(number);
+    let mut typed = 0;
+    for (end, letter) in word.char_indices() {
+        if rivals.len() < SHOWN {
+            break;
+        }
+        typed += 1;
+        let prefix = &word[..end + letter.len_utf8()];
+        rivals.retain(|rival| vocabulary.begins(*rival, prefix));
+    }
+    (better, typed + 1)
+}
+
+/// What the judged words, each without the history and with it, come to; so many neighbours are one cluster.
+fn following(judged: &[(u32, [Judged; 2])], window: usize) -> Following {
+    let measure = |value: &dyn Fn(&Judged) -> f64, weight: &dyn Fn(&Judged) -> f64| {
+        let estimate = |of: &dyn Fn(&[Judged; 2]) -> f64| over_windows(judged, window, of, weight);
+        Measure {
+            before: estimate(&|[before, _]| value(before)),
+            after: estimate(&|[_, after]| value(after)),
+            change: estimate(&|[before, after]| value(after) - value(before)),
+        }
+    };
+    let hits = |k: usize| measure(&move |of: &Judged| of.hit(k), &|_| 1.0);
+    Following {
+        kl: measure(&|of| of.nll, &|_| 1.0),
+        top1: hits(1),
+        top3: hits(3),
+        top5: hits(5),
+        keystrokes_saved: measure(&|of| of.keys[1] - of.keys[0], &|of| of.keys[1]),
+    }
+}
+
+/// Σ values / Σ weights, with an error that is clustered by document, or by runs of `window` words of the only one.
+fn over_windows(
+    judged: &[(u32, [Judged; 2])],
+    window: usize,
+    value: &dyn Fn(&[Judged; 2]) -> f64,
+    weight: &dyn Fn(&Judged) -> f64,
+) -> Estimate {
+    let windows: Vec<Window> = judged
+        .chunk_by(|a, b| a.0 == b.0)
+        .flat_map(|document| document.chunks(window))
+        .map(|of| Window {
+            fragment: of[0].0,
+            cluster: Cluster {
+                weight: of.iter().map(|(_, [before, _])| weight(before)).sum(),
+                sum: of.iter().map(|(_, both)| value(both)).sum(),
+            },
+        })
+        .collect();
+    Estimate::over_windows(&windows)
+}

@@ -1,0 +1,99 @@
+//! The model that suggests where there is no history, and how it is asked.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use kld_core::result::Following;
+use kld_text::{
+    read::{ReadOptions, documents},
+    suggest::{
+        History, Session, State, Suggestion, Trainer, WordModel, Words, state::Fitted,
+        words::at_cursor,
+    },
+};
+
+/// A model of n-grams, made from `TEXT[,TEXT…]`.
+pub(super) fn from_text(
+    names: &str,
+    order: usize,
+    options: &ReadOptions,
+) -> anyhow::Result<WordModel> {
+    let whole = PathBuf::from(names);
+    // A comma may be part of the only name.
+    let sources = if whole.exists() {
+        vec![whole]
+    } else {
+        names.split(',').map(PathBuf::from).collect()
+    };
+    let about = || format!("cannot make an n-gram model of {names}");
+    let mut trainer = Trainer::default();
+    for document in documents(&sources, options).with_context(about)? {
+        trainer.read(&document.with_context(about)?.text);
+    }
+    trainer.finish(order).with_context(about)
+}
+
+/// What is mixed with the history.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Base<'m> {
+    /// Knows words.
+    NGrams(&'m WordModel),
+    /// Spells them; so many words of a history are asked about.
+    Tokens(&'m Words<'m>, usize),
+}
+
+impl<'m> Base<'m> {
+    pub(super) fn session(self, state: State) -> Session<'m> {
+        match self {
+            Self::NGrams(model) => Session::new(model, state),
+            Self::Tokens(..) => Session::over_tokens(state),
+        }
+    }
+
+    pub(super) fn fit(
+        self,
+        history: &History<'_>,
+        state: &State,
+    ) -> anyhow::Result<Option<Fitted>> {
+        match self {
+            Self::NGrams(model) => Ok(history.fit(model, state)),
+            Self::Tokens(words, most) => history
+                .fit_over(words, state, most)
+                .map_err(anyhow::Error::msg),
+        }
+    }
+
+    pub(super) fn judge(
+        self,
+        history: &History<'_>,
+        session: &mut Session<'_>,
+        learning_at: Option<&str>,
+    ) -> anyhow::Result<Following> {
+        match self {
+            Self::NGrams(_) => Ok(history.judge(session, learning_at)),
+            Self::Tokens(words, most) => {
+                let judged = history.judge_over(words, session, learning_at, most);
+                judged.map_err(anyhow::Error::msg)
+            }
+        }
+    }
+
+    /// The best words behind a text, and what remains undecided.
+    pub(super) fn suggest(
+        self,
+        session: &Session<'_>,
+        text: &str,
+        top: usize,
+    ) -> anyhow::Result<(Vec<Suggestion>, Option<f64>)> {
+        let Self::Tokens(words, _) = self else {
+            return Ok((session.suggest(text, top), None));
+        };
+        let (before, prefix) = at_cursor(text);
+        let found = words
+            .expand(before, prefix, top)
+            .map_err(anyhow::Error::msg)?;
+        let mut best = session.suggest_over(&found, &session.context(before), prefix);
+        best.truncate(top);
+        Ok((best, Some(found.open)))
+    }
+}
