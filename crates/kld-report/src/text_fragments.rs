@@ -7,7 +7,7 @@ use kld_core::result::{
 };
 
 use crate::{
-    Exporter, Terminal,
+    Exporter, Terminal, Unit,
     compare::{model, protocol},
     dist::plural,
     format::{count, shortened, significant},
@@ -51,40 +51,20 @@ impl Terminal {
         if result.kind != FragmentKind::Documents {
             text += &course(&result.listed);
         }
-        let head = [
-            "farthest first",
-            terms,
-            "KL",
-            "floor",
-            "excess",
-            "p",
-            "adjusted",
-            "carried by",
-        ];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        let mut rows = vec![head(terms).map(str::to_owned).to_vec()];
         let shown = match result.kind {
             FragmentKind::Documents => farthest.len(),
             _ => SHOWN.min(farthest.len()),
         };
-        rows.extend(farthest.iter().take(shown).map(|f| self.text_fragment(f)));
+        rows.extend(
+            farthest
+                .iter()
+                .take(shown)
+                .map(|f| cells(f, self.unit, (32, 40)).to_vec()),
+        );
         text += &layout("    ", &rows);
         text += &and_more(number, shown);
         text + &self.spread(result.spread.as_ref(), result.stand_out, terms)
-    }
-
-    fn text_fragment(self, f: &TextFragment) -> Vec<String> {
-        let value = |nats: f64| significant(nats * self.unit.per_nat());
-        let p = |p: Option<f64>| p.map_or("–".to_owned(), significant);
-        vec![
-            shortened(&f.name, 32),
-            count(f.terms),
-            value(f.kl),
-            value(f.floor),
-            value(f.excess),
-            p(f.p),
-            p(f.adjusted_p),
-            shortened(&f.carried_by.join(" "), 40),
-        ]
     }
 
     fn spread(self, spread: Option<&OwnSpread>, stand_out: Option<u64>, terms: &str) -> String {
@@ -115,6 +95,36 @@ impl Terminal {
             plural(stand_out as usize, "stands", "stand"),
         )
     }
+}
+
+/// What stands above the [`cells`] of fragments.
+pub(crate) fn head(terms: &str) -> [&str; 8] {
+    [
+        "farthest first",
+        terms,
+        "KL",
+        "floor",
+        "excess",
+        "p",
+        "adjusted",
+        "carried by",
+    ]
+}
+
+/// A fragment in words and figures, its name and the terms that carry it cut to these widths.
+pub(crate) fn cells(f: &TextFragment, unit: Unit, widths: (usize, usize)) -> [String; 8] {
+    let value = |nats: f64| significant(nats * unit.per_nat());
+    let p = |p: Option<f64>| p.map_or("–".to_owned(), significant);
+    [
+        shortened(&f.name, widths.0),
+        count(f.terms),
+        value(f.kl),
+        value(f.floor),
+        value(f.excess),
+        p(f.p),
+        p(f.adjusted_p),
+        shortened(&f.carried_by.join(" "), widths.1),
+    ]
 }
 
 fn left_out(result: &TextFragments, terms: &str) -> String {

@@ -16,9 +16,10 @@ use maud::{Markup, html};
 
 use super::{Page, comparison::Html, section, table, tile};
 use crate::{
-    Exporter, Terminal,
+    Exporter, Terminal, Unit,
     dist::plural,
     format::{count, plus_minus, share, shortened, significant},
+    text_fragments::{cells, head},
 };
 
 /// What this page needs beside the frame's style.
@@ -183,31 +184,11 @@ fn fragments(found: &TextFragments, terms: &str) -> Markup {
     let mut sorted: Vec<&TextFragment> = found.listed.iter().collect();
     sorted.sort_by(|a, b| b.excess.total_cmp(&a.excess));
     let row = |f: &&TextFragment| -> Vec<Markup> {
-        let p = |p: Option<f64>| p.map_or("–".to_owned(), significant);
-        let cells = [
-            shortened(&f.name, NAME_WIDTH),
-            count(f.terms),
-            significant(f.kl),
-            significant(f.floor),
-            significant(f.excess),
-            p(f.p),
-            p(f.adjusted_p),
-            shortened(&f.carried_by.join(" "), NAME_WIDTH),
-        ];
+        let cells = cells(f, Unit::Nats, (NAME_WIDTH, NAME_WIDTH));
         cells.iter().map(|cell| html! { (cell) }).collect()
     };
     let rows: Vec<Vec<Markup>> = sorted.iter().take(FRAGMENTS).map(row).collect();
-    let head = [
-        "farthest first",
-        terms,
-        "KL",
-        "floor",
-        "excess",
-        "p",
-        "adjusted",
-        "carried by",
-    ];
-    let body = html! { (course::chart(found)) (table(&head, &rows)) };
+    let body = html! { (course::chart(found)) (table(&head(terms), &rows)) };
     section("Fragments of Q, each against P", &how, &body)
 }
 
