@@ -24,9 +24,9 @@ pub use explain::{Effect, Explanation, Group, Step};
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
 pub use pairs::{LinkTest, PAIRS_SCHEMA, Pair, PairMeaning, Pairs, RankedBy, SwapTest};
 pub use quality::{
-    Diversity, DiversityMeasure, FeatureCard, FeatureSource, FrontierPoint, FrontierScores, Halved,
-    MauveResult, Measure, Measured, ModelOnBoth, PerplexityOverlap, QUALITY_SCHEMA, Quality,
-    QualityBody, Quantiles, Quantization, RepeatedSpan, Verdict,
+    Diversity, DiversityKind, DiversityMeasure, FeatureCard, FeatureSource, FrontierPoint,
+    FrontierScores, Halved, MauveResult, Measured, ModelOnBoth, PerplexityOverlap, QUALITY_SCHEMA,
+    Quality, QualityBody, Quantiles, Quantization, RepeatedSpan, Verdict,
 };
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};

@@ -5,7 +5,7 @@
     reason = "a test that cannot read its own data has failed"
 )]
 
-use kld_core::result::{Diversity, Measure, Verdict};
+use kld_core::result::{Diversity, DiversityKind, Verdict};
 use kld_text::{
     quality::{Corpus, DiversityOptions, diversity, perplexity_overlap},
     segment::Cutter,
@@ -31,7 +31,7 @@ fn measured(reference: &[String], candidate: &[String]) -> Diversity {
     diversity(&corpus, &Cutter::default(), &DiversityOptions::default())
 }
 
-fn verdict(result: &Diversity, measure: Measure) -> Verdict {
+fn verdict(result: &Diversity, measure: DiversityKind) -> Verdict {
     result
         .measures
         .iter()
@@ -101,10 +101,10 @@ fn what_is_expected_is_expected_of_the_runs_of_both_bodies() {
 fn that_one_repeats_more_is_tested() {
     let result = measured(&texts("human"), &texts("machine"));
     for measure in [
-        Measure::Distinct3,
-        Measure::Rep3,
-        Measure::Shared4,
-        Measure::SelfBleu,
+        DiversityKind::Distinct3,
+        DiversityKind::Rep3,
+        DiversityKind::Shared4,
+        DiversityKind::SelfBleu,
     ] {
         assert_eq!(
             verdict(&result, measure),
@@ -114,7 +114,7 @@ fn that_one_repeats_more_is_tested() {
     }
     let other_way = measured(&texts("machine"), &texts("human"));
     assert_eq!(
-        verdict(&other_way, Measure::Rep3),
+        verdict(&other_way, DiversityKind::Rep3),
         Verdict::CandidateVariesMore
     );
     // Halves of one body do not differ.
@@ -167,9 +167,9 @@ fn one_short_text_has_values_but_no_errors() {
             .candidate
             .value
     };
-    assert!((value(Measure::Distinct1) - 1.0 / 6.0).abs() < 1e-12);
-    assert!((value(Measure::Rep2) - 0.8).abs() < 1e-12);
-    assert!(value(Measure::Mattr).is_nan() && value(Measure::SelfBleu).is_nan());
+    assert!((value(DiversityKind::Distinct1) - 1.0 / 6.0).abs() < 1e-12);
+    assert!((value(DiversityKind::Rep2) - 0.8).abs() < 1e-12);
+    assert!(value(DiversityKind::Mattr).is_nan() && value(DiversityKind::SelfBleu).is_nan());
 }
 
 #[test]

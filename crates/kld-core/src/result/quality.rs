@@ -137,7 +137,7 @@ pub struct Measured {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiversityMeasure {
     /// Which.
-    pub measure: Measure,
+    pub measure: DiversityKind,
     /// Of the reference.
     pub reference: Estimate,
     /// Of the candidate.
@@ -168,7 +168,7 @@ pub enum Verdict {
 /// A measure of diversity or repetition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Measure {
+pub enum DiversityKind {
     /// Different words / words.
     Distinct1,
     /// The same of pairs.
@@ -205,7 +205,7 @@ pub enum Measure {
     CompressionRatio,
 }
 
-impl Measure {
+impl DiversityKind {
     /// All of them, in the order of reports.
     pub const ALL: [Self; 17] = [
         Self::Distinct1,

@@ -17,7 +17,7 @@ mod spans;
 use kld_core::{
     estimate::Jackknife,
     ranking::holm,
-    result::{Diversity, DiversityMeasure, Measure, Measured, Verdict},
+    result::{Diversity, DiversityKind, DiversityMeasure, Measured, Verdict},
 };
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use rayon::prelude::*;
@@ -131,7 +131,7 @@ fn tested(reference: &[Jackknife], candidate: &[Jackknife]) -> Vec<DiversityMeas
     let differences: Vec<_> = pairs().map(|(p, q)| Jackknife::difference(p, q)).collect();
     let known: Vec<f64> = differences.iter().filter_map(|(_, p)| *p).collect();
     let mut corrected = holm(&known).into_iter();
-    Measure::ALL
+    DiversityKind::ALL
         .into_iter()
         .zip(pairs().zip(differences))
         .map(|(measure, ((p, q), (difference, p_value)))| {
@@ -148,7 +148,7 @@ fn tested(reference: &[Jackknife], candidate: &[Jackknife]) -> Vec<DiversityMeas
         .collect()
 }
 
-fn verdict(measure: Measure, difference: f64, p_value: Option<f64>) -> Verdict {
+fn verdict(measure: DiversityKind, difference: f64, p_value: Option<f64>) -> Verdict {
     match p_value {
         None => Verdict::Untested,
         Some(p) if p >= LEVEL => Verdict::NoDifference,

@@ -16,7 +16,7 @@ const RANKED: usize = 5000;
 /// The level of compression; higher ones find hardly more in texts and take far longer.
 const LEVEL: i32 = 3;
 
-/// All measures, in the order of [`Measure::ALL`](kld_core::result::Measure::ALL); NaN where there is too little text.
+/// All measures, in the order of [`DiversityKind::ALL`](kld_core::result::DiversityKind::ALL); NaN where there is too little text.
 pub(super) fn all(chosen: &Chosen<'_>) -> Vec<f64> {
     let totals = [1, 2, 3].map(|n| chosen.totals(n));
     let words = Counts::new(totals[0].clone()).ok();
