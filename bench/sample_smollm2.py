@@ -17,7 +17,7 @@ import numpy as np
 from gguf.quants import dequantize
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-TEMPERATURES = [0.3, 1.0, 1.6]
+TEMPERATURES = [0.5, 1.0, 1.6]
 
 
 def load(path):

@@ -102,7 +102,9 @@ fn reflect(row: &mut [f64]) -> f64 {
     let target = if last > 0.0 { -norm } else { norm };
     let scale = (norm * (norm + last.abs())).sqrt().recip();
     row[end] -= target;
-    row.iter_mut().for_each(|u| *u *= scale);
+    for u in row {
+        *u *= scale;
+    }
     target
 }
 

@@ -87,8 +87,9 @@ impl Features {
                 .sum::<f64>()
                 .sqrt();
             if norm > 0.0 {
-                row.iter_mut()
-                    .for_each(|x| *x = (f64::from(*x) / norm) as f32);
+                for x in row {
+                    *x = (f64::from(*x) / norm) as f32;
+                }
             }
         }
         Ok(Self {

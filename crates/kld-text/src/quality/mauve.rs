@@ -293,7 +293,9 @@ impl Histograms {
     fn frontier(&self, scaling: f64, added: f64) -> Frontier {
         let frequencies = |of: &[u32]| {
             let mut counts = vec![added; self.buckets];
-            of.iter().for_each(|&bucket| counts[bucket as usize] += 1.0);
+            for &bucket in of {
+                counts[bucket as usize] += 1.0;
+            }
             let total = of.len() as f64 + added * self.buckets as f64;
             counts.iter().map(|count| count / total).collect::<Vec<_>>()
         };

@@ -26,7 +26,7 @@ pub(super) fn principal_coordinates(features: &Features, share: f64) -> Features
     }
 }
 
-/// Coordinates from the products of columns: X·v for each eigenvector v of XᵀX.
+/// Coordinates from the products of columns: X·v for each eigenvector v of `XᵀX`.
 fn along_columns(features: &Features, share: f64) -> Features {
     let eigen = Eigen::of_symmetric(covariance(features));
     let kept = enough(&eigen.values, share);
@@ -49,7 +49,7 @@ fn along_columns(features: &Features, share: f64) -> Features {
     Features::from_parts(values, kept)
 }
 
-/// Coordinates from the products of rows: X·v is √λ·u for the eigenvector u of XXᵀ with value λ.
+/// Coordinates from the products of rows: X·v is √λ·u for the eigenvector u of `XXᵀ` with value λ.
 fn along_rows(features: &Features, share: f64) -> Features {
     let (count, width) = (features.count(), features.width());
     let mut sums = vec![vec![0.0; count]; count];
@@ -79,7 +79,7 @@ fn enough(values: &[f64], share: f64) -> usize {
     reached.map_or(values.len(), |index| index + 1)
 }
 
-/// XᵀX of centred features X, its lower triangle.
+/// `XᵀX` of centred features X, its lower triangle.
 fn covariance(features: &Features) -> Vec<Vec<f64>> {
     let width = features.width();
     let mut sums = vec![vec![0.0; width]; width];

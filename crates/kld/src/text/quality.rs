@@ -8,13 +8,13 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use kld_core::result::{ModelOnBoth, QUALITY_SCHEMA, Quality, QualityBody, Score};
 use kld_eval::{Cut, Fragment, Scored, Work, score::score, text::Content};
+use kld_models::LogitSource;
 use kld_report::{Exporter, Json, Terminal as Table, Unit};
 use kld_text::{
     quality::{Corpus, DiversityOptions, diversity, mauve, perplexity_overlap},
     read::{Document, ReadOptions, read_documents},
     segment::Cutter,
 };
-
 use serde::Serialize;
 
 pub(super) use self::features::{Asked, Found};
@@ -26,6 +26,9 @@ use crate::{
     output::Output,
     progress::Terminal,
 };
+
+/// Tokens that a model reads at once where nothing else is asked for.
+const USUAL_CONTEXT: usize = 512;
 
 /// Generated text beside what people wrote, and texts in pairs.
 #[derive(Debug, Args)]
@@ -62,9 +65,9 @@ pub(crate) struct QualityArgs {
     #[arg(long, value_name = "MODEL", requires = "quality")]
     pub(super) model: Option<String>,
 
-    /// Tokens that a model reads at once; of longer documents features see the beginning, perplexities all
-    #[arg(long, default_value_t = 512, value_name = "TOKENS", value_parser = positive)]
-    pub(super) model_context: usize,
+    /// Tokens that a model reads at once; of longer documents features see the beginning, perplexities all [default: 512, or as many as it can]
+    #[arg(long, value_name = "TOKENS", value_parser = positive)]
+    model_context: Option<usize>,
 
     /// Buckets of MAUVE [default: a tenth of the documents of the smaller body]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -81,6 +84,14 @@ pub(crate) struct QualityArgs {
     /// With --quality: every line of a .txt or .md file is a document
     #[arg(long, requires = "quality")]
     pub(super) lines: bool,
+}
+
+impl QualityArgs {
+    /// How many tokens a model reads at once.
+    pub(super) fn context(&self, model: &dyn LogitSource) -> usize {
+        self.model_context
+            .unwrap_or_else(|| model.card().context_length.min(USUAL_CONTEXT))
+    }
 }
 
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
@@ -161,7 +172,7 @@ fn on_both(
     for body in bodies {
         let fragments: Vec<Fragment> = body.documents.iter().map(fragment).collect();
         let cut = Cut {
-            context: args.quality.model_context,
+            context: args.quality.context(&model),
             scored: Scored::All,
             ..Cut::default()
         };

@@ -66,15 +66,14 @@ impl Found {
             "--features {name}: features of B are missing\n    hint: --features A.npy,B.npy"
         );
         let model = Opener::new(None, observer).open_model(name)?;
-        let threads = args.unit.threads();
+        let (context, threads) = (args.quality.context(&model), args.unit.threads());
         let mut source = FeatureSource {
             name: name.to_owned(),
-            context: Some(args.quality.model_context),
+            context: Some(context),
             shortened: 0,
         };
         let mut sides = Vec::new();
         for texts in texts {
-            let context = args.quality.model_context;
             let states = hidden_states(&model, texts, context, threads, observer);
             observer.finish();
             let Some(states) = states? else {
