@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kld-text", &["kld-core"]),
     ("kld-report", &["kld-core"]),
     ("kld-eval", &["kld-core", "kld-kernels", "kld-models"]),
+    ("kld-train", &["kld-core", "kld-kernels", "kld-models"]),
     (
         "kld",
         &[
@@ -24,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kld-models",
             "kld-report",
             "kld-text",
+            "kld-train",
         ],
     ),
     ("kld-testkit", &["kld-core", "kld-models"]),

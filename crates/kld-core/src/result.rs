@@ -15,6 +15,7 @@ mod text;
 mod text_expected;
 mod text_fragments;
 mod text_sample;
+mod train;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -42,6 +43,7 @@ pub use text_sample::{
     Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
     TEXT_SAMPLE_SCHEMA, TextSample,
 };
+pub use train::{CurvePoint, Ended, Gauge, Training};
 
 use serde::{Deserialize, Serialize};
 

@@ -22,5 +22,5 @@ pub mod window;
 pub use compare::Work;
 pub use error::{Error, Result};
 pub use run::Run;
-pub use text::{Fragment, read_fragments};
+pub use text::{Content, Fragment, read_fragments};
 pub use window::{Cut, Protocol, Scored};

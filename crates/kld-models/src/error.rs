@@ -55,6 +55,32 @@ pub enum Error {
         /// A name of each kind.
         names: String,
     },
+    /// A pattern that matches no weight of a model.
+    #[error(
+        "no weight of {model} is called '{pattern}'\nhint: its weights have names like {names}; * stands for any text"
+    )]
+    NoSuchWeight {
+        /// What was asked for.
+        pattern: String,
+        /// The model.
+        model: String,
+        /// Some names.
+        names: String,
+    },
+    /// A weight that would never learn.
+    #[error("the weight '{name}' gets no gradient from the loss")]
+    NoGradient {
+        /// Its name.
+        name: String,
+    },
+    /// Weights that are not those of the model.
+    #[error("the weight '{name}' is not there, or not of the size that {model} has")]
+    OtherWeights {
+        /// The first that differs.
+        name: String,
+        /// The model.
+        model: String,
+    },
     /// A window of tokens that the model cannot take.
     #[error("{what}")]
     Window {

@@ -10,6 +10,7 @@ pub mod llama_cpp;
 pub mod native;
 pub mod recording;
 pub mod source;
+pub mod tensor_file;
 pub mod tokenizer;
 
 pub use error::{Error, Result};

@@ -32,12 +32,15 @@ pub(crate) mod identity;
 mod inspect;
 mod json_config;
 mod noise;
+mod pass;
 pub(crate) mod plain;
 mod replace;
 mod rope;
+mod save;
 mod select;
 pub(crate) mod store;
 pub(crate) mod stored_matrix;
+mod student;
 mod tape;
 pub(crate) mod weights;
 
@@ -53,9 +56,10 @@ pub use change::Change;
 pub use differentiable::DifferentiableModel;
 use files::Opened;
 pub use inspect::inspect;
+pub use pass::{Gradients, Pass};
 use plain::{Activations, Head, Plain, Rows};
 pub use replace::{MatrixCard, Replacements};
-pub use select::Selection;
+pub use select::{Selection, matches};
 use store::Store;
 use weights::{Loaded, Plan, Ready, Residency};
 

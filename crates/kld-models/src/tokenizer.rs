@@ -21,6 +21,7 @@ mod piece;
 pub(crate) mod portable;
 mod scores;
 mod split;
+mod train;
 
 use std::{
     collections::HashSet,

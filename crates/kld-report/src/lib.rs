@@ -21,6 +21,7 @@ mod text;
 mod text_fragments;
 mod text_sample;
 mod tokens;
+mod train;
 
 use std::io::{self, Write};
 

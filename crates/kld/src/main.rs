@@ -18,12 +18,13 @@ mod run_folder;
 mod score;
 mod suggest;
 mod text;
+mod train;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Kullback–Leibler divergence for language models: measure it
+/// Kullback–Leibler divergence for language models: measure it, minimise it
 ///
 /// D(P‖Q) = Σ P·ln(P/Q) says how far a model's distributions Q have moved from where they should be, P. The reference P is
 /// always the first argument; everything is computed from logits, in nats, with no hidden ε.
@@ -37,6 +38,7 @@ enum Verb {
     Text(Box<text::TextArgs>),
     Suggest(Box<suggest::SuggestArgs>),
     Record(record::RecordArgs),
+    Train(Box<train::TrainArgs>),
     Merge(merge::MergeArgs),
     Report(report::ReportCommand),
     Info(info::InfoArgs),
@@ -52,6 +54,7 @@ impl Verb {
             Verb::Text(args) => text::run(&args),
             Verb::Suggest(args) => suggest::run(&args),
             Verb::Record(args) => record::run(&args),
+            Verb::Train(args) => train::run(&args),
             Verb::Merge(args) => merge::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Info(args) => info::run(&args),

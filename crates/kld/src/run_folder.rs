@@ -136,6 +136,9 @@ pub(crate) fn recalled(given: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
     let Some((folder, resumed)) = given.get(2..).and_then(only_a_folder) else {
         return Ok(given);
     };
+    if resumed && given[1] == "train" && kld_train::is_run(&folder) {
+        return training_of(&folder, given[0].clone());
+    }
     if !resumed || !is_run(&folder) {
         return Ok(given);
     }
@@ -163,6 +166,16 @@ pub(crate) fn arguments_of(folder: &Path, header: &Header, program: OsString) ->
         .collect()
 }
 
+/// The command line that goes on with a training.
+fn training_of(folder: &Path, program: OsString) -> anyhow::Result<Vec<OsString>> {
+    let header = kld_train::Header::read(folder)?;
+    let mut run = OsString::from("--run=");
+    run.push(folder);
+    let begun = header.arguments.iter().map(OsString::from);
+    let arguments = [program, "train".into()].into_iter().chain(begun);
+    Ok(arguments.chain([run, "--resume".into()]).collect())
+}
+
 /// The folder of `--run` and whether `--resume` is there, if there is nothing else.
 fn only_a_folder(arguments: &[OsString]) -> Option<(PathBuf, bool)> {
     let (mut folder, mut resumed) = (None, false);
@@ -178,7 +191,7 @@ fn only_a_folder(arguments: &[OsString]) -> Option<(PathBuf, bool)> {
 }
 
 /// The arguments that make a run what it is: without those that say where it is kept and which part of it is done.
-fn storable(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
+pub(crate) fn storable(arguments: impl Iterator<Item = OsString>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
     while let Some(argument) = arguments.next() {

@@ -382,7 +382,8 @@ fn windows(keys: &Keys, family: &str) -> Result<Vec<Option<usize>>> {
     )))
 }
 
-fn parse(path: &Path) -> Result<Map<String, Value>> {
+/// The keys and values of a `config.json`, whether or not they are understood.
+pub(crate) fn parse(path: &Path) -> Result<Map<String, Value>> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let mut text = String::new();
     file.take(MAX_BYTES)

@@ -62,7 +62,7 @@ impl NativeModel {
 }
 
 /// The generator of a matrix's noise.
-fn generator(name: &str, seed: u64) -> Xoshiro256PlusPlus {
+pub(super) fn generator(name: &str, seed: u64) -> Xoshiro256PlusPlus {
     let mut hasher = Sha256::new();
     hasher.update(seed.to_le_bytes());
     hasher.update(name);

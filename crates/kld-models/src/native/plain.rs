@@ -5,7 +5,7 @@
 
 mod attention;
 mod loops;
-mod matmul;
+pub(crate) mod matmul;
 mod pool;
 
 use std::sync::Arc;

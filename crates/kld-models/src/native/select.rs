@@ -63,7 +63,8 @@ fn some_names(matrices: &[MatrixCard]) -> String {
 }
 
 /// Whether a pattern, in which `*` stands for any text, describes the whole name.
-fn matches(pattern: &str, name: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };

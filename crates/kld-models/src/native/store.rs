@@ -127,6 +127,22 @@ impl Store {
         Ok(store)
     }
 
+    /// Tensors that lie in memory.
+    pub(crate) fn in_memory(tensors: BTreeMap<String, Stored>) -> Self {
+        Self {
+            files: Arc::default(),
+            tensors,
+        }
+    }
+
+    /// The same files with these tensors alone.
+    pub(crate) fn of(&self, tensors: BTreeMap<String, Stored>) -> Self {
+        Self {
+            files: Arc::clone(&self.files),
+            tensors,
+        }
+    }
+
     /// The same files with other tensors in the place of those of the same names.
     pub(crate) fn with(&self, others: impl IntoIterator<Item = (String, Stored)>) -> Self {
         let mut tensors = self.tensors.clone();

@@ -222,6 +222,13 @@ impl Load for Tape {
     }
 }
 
+impl Matrix {
+    /// The weight of a matrix that is of one part.
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.parts[0].weight
+    }
+}
+
 impl Part {
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         let y = match self.layout {

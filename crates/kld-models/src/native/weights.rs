@@ -336,7 +336,7 @@ impl Plan {
     }
 
     /// Name and shape of every tensor that the decoder uses.
-    fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+    pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let (names, config) = (self.names, &self.config);
         let mut tensors = vec![(
             weight(names.embedding),

@@ -37,6 +37,17 @@ impl<'a> View<'a> {
             column_stride: 1,
         }
     }
+
+    /// The same matrix with rows and columns exchanged.
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
 }
 
 /// out ← scale · left · right, or out ← out + that; the rows of `out` begin `stride` apart.
@@ -111,6 +122,15 @@ mod tests {
         assert_eq!(out, [201.0, 2010.0, 0.5, 403.0, 4030.0]);
         multiply(l, r, 2.0, &mut out, 3, Onto::Add);
         assert_eq!(out, [603.0, 6030.0, 0.5, 1209.0, 12090.0]);
+        multiply(
+            l.transposed(),
+            r.transposed(),
+            1.0,
+            &mut out,
+            2,
+            Onto::Replace,
+        );
+        assert_eq!(out[..4], [31.0, 3100.0, 42.0, 4200.0]);
     }
 
     #[test]

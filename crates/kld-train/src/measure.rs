@@ -1,0 +1,184 @@
+//! How far the student is, on windows that it may or may not have learnt from.
+
+use kld_core::estimate::{Cluster, Estimate, Window as WindowMean};
+use kld_kernels::PairOptions;
+use kld_models::native::DifferentiableModel;
+use kld_models::{LogitSource, Window};
+use serde::{Deserialize, Serialize};
+
+use crate::fused::{SLICE, Teaching, wrong_row};
+use crate::threads::{Work, in_parallel};
+use crate::{Error, Result};
+
+/// What was measured, window by window, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Whether there is a teacher to be far from.
+    pub taught: bool,
+    /// Sums.
+    pub windows: Vec<WindowSums>,
+}
+
+/// Sums over the scored rows of a window, in nats, at temperature 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowSums {
+    /// The fragment it is cut from.
+    pub fragment: u32,
+    /// Scored rows.
+    pub positions: u64,
+    /// Σ D(P‖Q); 0 without a teacher.
+    #[serde(with = "kld_core::number")]
+    pub kl: f64,
+    /// Σ D(Q‖P); 0 without a teacher.
+    #[serde(with = "kld_core::number")]
+    pub reverse_kl: f64,
+    /// Σ −ln Q(observed).
+    #[serde(with = "kld_core::number")]
+    pub nll: f64,
+}
+
+impl Measured {
+    /// The mean of what is to become small: D(P‖Q), without a teacher −ln Q(observed).
+    #[must_use]
+    pub fn gauge(&self) -> Estimate {
+        self.mean(self.gauge_of())
+    }
+
+    /// By how much [`gauge`](Self::gauge) is above that of another measurement of the same windows: their difference, paired, whose
+    /// error is far smaller than that of either.
+    ///
+    /// # Panics
+    ///
+    /// If the windows are not the same.
+    #[must_use]
+    pub fn above(&self, other: &Self) -> Estimate {
+        let of = self.gauge_of();
+        assert_eq!(self.windows.len(), other.windows.len(), "the same windows");
+        let pairs = self.windows.iter().zip(&other.windows);
+        let difference = |(a, b): (&WindowSums, &WindowSums)| a.mean_of(of(a) - of(b));
+        let differences: Vec<WindowMean> = pairs.map(difference).collect();
+        Estimate::over_windows(&differences)
+    }
+
+    /// The mean of a sum over all positions.
+    #[must_use]
+    pub fn mean(&self, sum: impl Fn(&WindowSums) -> f64) -> Estimate {
+        let means = self.windows.iter().map(|w| w.mean_of(sum(w)));
+        Estimate::over_windows(&means.collect::<Vec<_>>())
+    }
+
+    fn gauge_of(&self) -> fn(&WindowSums) -> f64 {
+        if self.taught { |w| w.kl } else { |w| w.nll }
+    }
+}
+
+impl WindowSums {
+    fn mean_of(&self, sum: f64) -> WindowMean {
+        WindowMean {
+            fragment: self.fragment,
+            cluster: Cluster {
+                weight: self.positions as f64,
+                sum,
+            },
+        }
+    }
+}
+
+/// Measures the student as it is now.
+///
+/// # Errors
+///
+/// If a row is no distribution, or a model fails.
+pub fn measure(
+    student: &DifferentiableModel,
+    teaching: &Teaching<'_>,
+    windows: &[Window],
+    work: Work,
+) -> Result<Measured> {
+    let one = |index: usize| measure_window(student, teaching, index, &windows[index]);
+    Ok(Measured {
+        taught: teaching.teacher.is_some(),
+        windows: in_parallel(windows.len(), work.threads, one)?,
+    })
+}
+
+fn measure_window(
+    student: &DifferentiableModel,
+    teaching: &Teaching<'_>,
+    number: usize,
+    window: &Window,
+) -> Result<WindowSums> {
+    let logits = student.forward(&window.input)?;
+    let given = teaching.teacher.map(|t| t.forward(&window.input));
+    let given = given.transpose()?;
+    let wide_p = teaching.teacher.map_or(1, LogitSource::vocabulary);
+    let (mut p_rows, mut q_rows) = (Vec::new(), Vec::new());
+    let mut sums = WindowSums {
+        fragment: window.fragment,
+        positions: window.scored.len() as u64,
+        ..WindowSums::default()
+    };
+    for begin in window.scored.clone().step_by(SLICE) {
+        let slice = begin..window.scored.end.min(begin + SLICE);
+        if let Some(given) = &given {
+            given.rows(slice.clone(), &mut p_rows)?;
+        }
+        logits.rows(slice.clone(), &mut q_rows)?;
+        let q_rows = q_rows.chunks_exact(student.vocabulary());
+        for (at, (row, q)) in slice.zip(q_rows).enumerate() {
+            let p = given.as_ref().map(|_| &p_rows[at * wide_p..]);
+            sums.add(teaching, p, q, window.observed(row))
+                .map_err(|fault| wrong_row(fault, number, row))?;
+        }
+    }
+    Ok(sums)
+}
+
+impl WindowSums {
+    fn add(
+        &mut self,
+        teaching: &Teaching<'_>,
+        p: Option<&[f32]>,
+        q: &[f32],
+        observed: u32,
+    ) -> Result<(), kld_kernels::RowFault> {
+        let (kernel, columns) = (teaching.kernel, teaching.columns);
+        let q = &q[..columns];
+        if let Some(p) = p {
+            let options = PairOptions {
+                top_k: 1,
+                observed: Some(observed),
+                ..PairOptions::default()
+            };
+            let pair = kernel.pair(&p[..columns], q, &options)?;
+            self.kl += pair.kl;
+            self.reverse_kl += pair.reverse_kl;
+            self.nll += pair.observed.map_or(0.0, |seen| seen.nll_q);
+        } else {
+            let single = kernel.single(q, Some(observed))?;
+            self.nll += single.observed.map_or(0.0, |seen| seen.nll);
+        }
+        Ok(())
+    }
+}
+
+/// The difference of two independent means, with the error that follows from theirs and an interval of ±1.96 of it.
+pub(crate) fn difference(a: &Estimate, b: &Estimate) -> Estimate {
+    let value = a.value - b.value;
+    let both = a.standard_error.zip(b.standard_error);
+    let error = both.map(|(a, b)| a.hypot(b));
+    Estimate {
+        value,
+        standard_error: error,
+        low: error.map(|e| value - 1.96 * e),
+        high: error.map(|e| value + 1.96 * e),
+    }
+}
+
+/// Says at which step it was that the student went wrong.
+pub(crate) fn at_step(error: Error, step: u64) -> Error {
+    match error {
+        Error::Diverged { what, .. } => Error::Diverged { step, what },
+        other => other,
+    }
+}

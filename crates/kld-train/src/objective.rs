@@ -1,0 +1,256 @@
+//! What is minimised, for one row: a divergence from the teacher, the cross-entropy of the observed token, or a mix.
+//!
+//! `L = (1−c)·s·D(P_T‖Q_T) + c·(−ln Q(observed))`, where `P_T` and `Q_T` are the softmax of logits / T. With s = T² the gradient of the
+//! divergence keeps its size when the temperature changes (Hinton, Vinyals and Dean 2015); else s = 1. The cross-entropy
+//! is always at temperature 1. Without a teacher L = −ln Q(observed).
+//!
+//! ```
+//! use kld_kernels::Kernel;
+//! use kld_train::Objective;
+//!
+//! let (p, q, mut grad) = ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0], [0.0; 3]);
+//! let loss = Objective::default().row(Some(&p), &q, 2, 1.0, Kernel::detect(), &mut grad)?;
+//! assert!((loss.total - 1.150_420_8).abs() < 1e-6);
+//! assert!(grad[0] > 0.0 && grad[2] < 0.0); // towards less of the first token, more of the last
+//! # Ok::<(), kld_kernels::RowFault>(())
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use kld_kernels::divergence::{Divergence, GradientOptions, value_and_gradient};
+use kld_kernels::{Kernel, RowFault};
+use serde::{Deserialize, Serialize};
+
+/// A divergence that a student can be drawn along, by its name: `kl`, `reverse-kl`, `jeffreys`, `js`, `js:β`, `skew:α`,
+/// `reverse-skew:α` or `tv`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Loss(Divergence);
+
+impl Loss {
+    /// D(P‖Q): the student covers the teacher.
+    pub const KL: Self = Self(Divergence::Kl);
+
+    /// The divergence itself.
+    #[must_use]
+    pub fn divergence(self) -> Divergence {
+        self.0
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Divergence::ReverseKl => f.write_str("reverse-kl"),
+            Divergence::Jeffreys => f.write_str("jeffreys"),
+            Divergence::Js => f.write_str("js"),
+            Divergence::GeneralizedJs { beta } => write!(f, "js:{beta}"),
+            Divergence::SkewKl { alpha } => write!(f, "skew:{alpha}"),
+            Divergence::ReverseSkewKl { alpha } => write!(f, "reverse-skew:{alpha}"),
+            Divergence::TotalVariation => f.write_str("tv"),
+            _ => f.write_str("kl"),
+        }
+    }
+}
+
+impl FromStr for Loss {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || {
+            format!(
+                "expected kl, reverse-kl, jeffreys, js, js:β, skew:α, reverse-skew:α or tv, with 0 < β < 1 and 0 ≤ α < 1, found {text:?}"
+            )
+        };
+        let (name, parameter) = match text.split_once(':') {
+            Some((name, number)) => (name, Some(number.parse::<f64>().map_err(|_| expected())?)),
+            None => (text, None),
+        };
+        let divergence = match (name, parameter) {
+            ("kl", None) => Divergence::Kl,
+            ("reverse-kl", None) => Divergence::ReverseKl,
+            ("jeffreys", None) => Divergence::Jeffreys,
+            ("js", None) => Divergence::Js,
+            // At either end M is P or Q, and nothing is left to minimise.
+            ("js", Some(beta)) if beta > 0.0 && beta < 1.0 => Divergence::GeneralizedJs { beta },
+            ("skew", Some(alpha)) if (0.0..1.0).contains(&alpha) => Divergence::SkewKl { alpha },
+            ("reverse-skew", Some(alpha)) if (0.0..1.0).contains(&alpha) => {
+                Divergence::ReverseSkewKl { alpha }
+            }
+            ("tv", None) => Divergence::TotalVariation,
+            _ => return Err(expected()),
+        };
+        Ok(Self(divergence))
+    }
+}
+
+impl TryFrom<String> for Loss {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Loss> for String {
+    fn from(loss: Loss) -> Self {
+        loss.to_string()
+    }
+}
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    /// D.
+    pub loss: Loss,
+    /// c, from 0 to 1.
+    pub cross_entropy_share: f64,
+    /// T, positive and finite.
+    pub temperature: f32,
+    /// Whether s = T².
+    pub temperature_squared: bool,
+}
+
+impl Default for Objective {
+    /// Forward KL at temperature 1.
+    fn default() -> Self {
+        Self {
+            loss: Loss::KL,
+            cross_entropy_share: 0.0,
+            temperature: 1.0,
+            temperature_squared: true,
+        }
+    }
+}
+
+/// What one row adds to the loss, in nats.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RowLoss {
+    /// L.
+    pub total: f64,
+    /// D(`P_T`, `Q_T`); 0 where it has no share.
+    pub divergence: f64,
+    /// −ln Q(observed); 0 where it has no share.
+    pub nll: f64,
+}
+
+impl Objective {
+    /// The loss of one row, and `scale` times its gradient with respect to the student's logits, written to `grad`. The gradient is
+    /// finite where the rows are distributions; `p` is the teacher's row, `None` where the text itself teaches.
+    ///
+    /// # Errors
+    ///
+    /// The first [`RowFault`], of the teacher before that of the student; `grad` may be changed then.
+    ///
+    /// # Panics
+    ///
+    /// If the rows differ in length, or the observed token lies outside them.
+    pub fn row(
+        &self,
+        p: Option<&[f32]>,
+        q: &[f32],
+        observed: u32,
+        scale: f64,
+        kernel: Kernel,
+        grad: &mut [f32],
+    ) -> Result<RowLoss, RowFault> {
+        let share = p.map_or(1.0, |_| self.cross_entropy_share);
+        let mut loss = RowLoss::default();
+        match p.filter(|_| share < 1.0) {
+            Some(p) => {
+                let weight = (1.0 - share) * self.divergence_scale();
+                let options = GradientOptions {
+                    temperature: self.temperature,
+                    scale: (scale * weight) as f32,
+                };
+                loss.divergence = value_and_gradient(self.loss.divergence(), p, q, &options, grad)?;
+                loss.total += weight * loss.divergence;
+            }
+            None => grad.fill(0.0),
+        }
+        if share > 0.0 {
+            loss.nll = add_cross_entropy(q, observed, scale * share, kernel, grad)?;
+            loss.total += share * loss.nll;
+        }
+        Ok(loss)
+    }
+
+    /// s.
+    fn divergence_scale(&self) -> f64 {
+        if self.temperature_squared {
+            f64::from(self.temperature).powi(2)
+        } else {
+            1.0
+        }
+    }
+}
+
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.loss)?;
+        if self.temperature != 1.0 {
+            let squared = if self.temperature_squared {
+                ", times T²"
+            } else {
+                ""
+            };
+            write!(f, " at temperature {}{squared}", self.temperature)?;
+        }
+        if self.cross_entropy_share > 0.0 {
+            write!(f, ", mixed with {} cross-entropy", self.cross_entropy_share)?;
+        }
+        Ok(())
+    }
+}
+
+/// −ln Q(observed); adds `scale` · (Q − 1[observed]) to `grad`.
+fn add_cross_entropy(
+    q: &[f32],
+    observed: u32,
+    scale: f64,
+    kernel: Kernel,
+    grad: &mut [f32],
+) -> Result<f64, RowFault> {
+    let single = kernel.single(q, None)?;
+    for (grad, &y) in grad.iter_mut().zip(q) {
+        *grad += (scale * (f64::from(y) - single.log_sum_exp).exp()) as f32;
+    }
+    grad[observed as usize] -= scale as f32;
+    Ok(single.log_sum_exp - f64::from(q[observed as usize]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_as_they_are_told() {
+        for name in [
+            "kl",
+            "reverse-kl",
+            "jeffreys",
+            "js",
+            "js:0.25",
+            "skew:0.1",
+            "reverse-skew:0.1",
+            "tv",
+        ] {
+            assert_eq!(name.parse::<Loss>().unwrap().to_string(), name);
+        }
+        for bad in [
+            "",
+            "KL",
+            "kl:1",
+            "js:0",
+            "js:1",
+            "skew",
+            "skew:1",
+            "skew:-0.1",
+            "tv:x",
+        ] {
+            assert!(bad.parse::<Loss>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Whole trainings of tiny models: they learn, stop, resume to the same bits, and export what was best.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kld_core::Observer;
+use kld_core::observer::Silent;
+use kld_core::result::{Ended, Gauge, Training};
+use kld_kernels::Kernel;
+use kld_models::native::{DifferentiableModel, LoadOptions, NativeModel};
+use kld_models::{LogitSource, Tokenizer, Window, tensor_file, tokenizer::SpecialTokens};
+use kld_testkit::tiny_model;
+use kld_train::{Error, Header, Job, Result, Schedule, Settings, Shape, Split, Work, split, train};
+use tempfile::TempDir;
+
+const TEXT: &str = include_str!("../../../data/austen-persuasion.txt");
+
+fn tokenizer(name: &str) -> Tokenizer {
+    Tokenizer::from_folder(tiny_model(name)).unwrap()
+}
+
+fn student(name: &str) -> DifferentiableModel {
+    DifferentiableModel::open(&tiny_model(name), tokenizer(name)).unwrap()
+}
+
+fn teacher() -> NativeModel {
+    let path = tiny_model("llama-scaled");
+    NativeModel::open_folder(&path, tokenizer("llama-scaled"), &LoadOptions::default()).unwrap()
+}
+
+/// Windows of 24 tokens from the beginning of the text, so many to a fragment.
+fn text(windows: usize, to_a_fragment: usize) -> Split {
+    let is_known = |c: &char| *c == '\n' || (' '..='}').contains(c);
+    let plain: String = TEXT.chars().filter(is_known).take(3000).collect();
+    let tokens = tokenizer("llama")
+        .encode(&plain, SpecialTokens::None)
+        .unwrap();
+    let window = |(index, tokens): (usize, &[u32])| Window {
+        fragment: (index / to_a_fragment) as u32,
+        input: tokens.to_vec(),
+        replaced: None,
+        scored: 0..23,
+    };
+    let all = tokens.chunks_exact(24).enumerate().map(window);
+    split(all.take(windows).collect(), 0.2, 1).unwrap()
+}
+
+fn settings() -> Settings {
+    Settings {
+        schedule: Schedule {
+            rate: 5e-3,
+            warmup: 2,
+            shape: Shape::Cosine,
+            floor: 0.1,
+        },
+        steps: 24,
+        batch: 4,
+        evaluate_every: 8,
+        checkpoint_every: 5,
+        ..Settings::default()
+    }
+}
+
+struct Desk {
+    folder: TempDir,
+    teacher: Option<NativeModel>,
+    settings: Settings,
+    split: Split,
+}
+
+impl Desk {
+    fn new(settings: Settings) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            teacher: Some(teacher()),
+            settings,
+            split: text(60, 5),
+        }
+    }
+
+    fn train_in(&self, run: &str, threads: usize, observer: &dyn Observer) -> Result<Training> {
+        let student = student("llama");
+        let teacher = self.teacher.as_ref().map(|t| t as &dyn LogitSource);
+        let header = Header {
+            schema: Header::SCHEMA.to_owned(),
+            version: "test".to_owned(),
+            arguments: Vec::new(),
+            settings: self.settings.clone(),
+            teacher: teacher.map(|t| t.card().clone()),
+            student: student.card().clone(),
+            text_sha256: String::new(),
+        };
+        let job = Job {
+            student,
+            teacher,
+            columns: 96,
+            training: self
+                .split
+                .training
+                .iter()
+                .cloned()
+                .map(Into::into)
+                .collect(),
+            held_out: self.split.held_out.clone(),
+            folder: self.folder.path().join(run),
+            tokenizer_folder: Some(tiny_model("llama")),
+            header,
+            warnings: Vec::new(),
+        };
+        let kernel = Kernel::detect();
+        train(job, Work { threads, kernel }, observer)
+    }
+
+    fn train(&self) -> Training {
+        self.train_in("run", 2, &Silent).unwrap()
+    }
+
+    fn bytes(&self, file: &str) -> Vec<u8> {
+        fs::read(self.folder.path().join(file)).unwrap()
+    }
+}
+
+/// Asks for a stop at its n-th question.
+struct StopsAt(AtomicUsize);
+
+impl Observer for StopsAt {
+    fn interrupted(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+}
+
+fn logits(model: &dyn LogitSource, tokens: &[u32]) -> Vec<f32> {
+    let mut rows = Vec::new();
+    let window = model.forward(tokens).unwrap();
+    window.rows(0..tokens.len(), &mut rows).unwrap();
+    rows
+}
+
+#[test]
+fn a_student_comes_closer_and_what_is_exported_is_the_best_one() {
+    let desk = Desk::new(settings());
+    let result = desk.train();
+    assert_eq!((result.ended, result.gauge), (Ended::AllSteps, Gauge::Kl));
+    let steps: Vec<u64> = result.curve.iter().map(|p| p.step).collect();
+    assert_eq!(steps, [0, 8, 16, 24]);
+    let (first, last) = (&result.curve[0], &result.curve[3]);
+    assert!(
+        last.held_out.value < 0.9 * first.held_out.value,
+        "{:?}",
+        result.curve
+    );
+    assert!(result.change.high.unwrap() < 0.0 && result.best_step > 0);
+    assert!(first.loss.is_nan() && last.loss > 0.0);
+    assert_eq!(result.tokens, 24 * 4 * 23);
+
+    let folder = desk.folder.path().join("run/model");
+    let options = LoadOptions::default();
+    let exported = Tokenizer::from_folder(&folder).unwrap();
+    let exported = NativeModel::open_folder(&folder, exported, &options).unwrap();
+    let mut best = student("llama");
+    let (tensors, _) = tensor_file::read(&desk.folder.path().join("run/best.safetensors")).unwrap();
+    let weights = tensors
+        .into_iter()
+        .filter_map(|(name, values)| Some((name.strip_prefix("weight/")?.to_owned(), values)));
+    best.set_weights(&weights.collect()).unwrap();
+    let tokens = &desk.split.held_out[0].input;
+    let (found, expected) = (logits(&exported, tokens), logits(&best, tokens));
+    assert!(kld_testkit::largest_difference(&found, &expected, 96) < 1e-5);
+    let lines = String::from_utf8(desk.bytes("run/metrics.jsonl")).unwrap();
+    assert_eq!(lines.lines().count(), 24 + 4);
+}
+
+#[test]
+fn weights_depend_on_neither_threads_nor_interruptions() {
+    let desk = Desk::new(settings());
+    desk.train_in("one", 1, &Silent).unwrap();
+    let whole = desk.train_in("three", 3, &Silent).unwrap();
+    assert_eq!(
+        desk.bytes("one/last.safetensors"),
+        desk.bytes("three/last.safetensors")
+    );
+
+    let stop = StopsAt(AtomicUsize::new(12));
+    let part = desk.train_in("parts", 2, &stop).unwrap();
+    assert_eq!(
+        (part.ended, part.steps, part.model),
+        (Ended::Interrupted, 11, None)
+    );
+    // As if it had been killed two steps after the last checkpoint: lines of steps that will be done again, the last cut off.
+    let metrics = desk.folder.path().join("parts/metrics.jsonl");
+    let lines = fs::read_to_string(&metrics).unwrap() + "{\"step\":12}\n{\"step\":13,\"lo";
+    fs::write(&metrics, lines).unwrap();
+    let rest = desk.train_in("parts", 2, &Silent).unwrap();
+    assert_eq!(
+        desk.bytes("parts/last.safetensors"),
+        desk.bytes("one/last.safetensors")
+    );
+    let held_out = |t: &Training| t.curve.iter().map(|p| p.held_out).collect::<Vec<_>>();
+    assert_eq!(held_out(&rest), held_out(&whole));
+    let steps = |run: &str| {
+        let text = String::from_utf8(desk.bytes(&format!("{run}/metrics.jsonl"))).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        text.lines()
+            .map(|l| (line(l)["step"].clone(), line(l)["loss"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(steps("parts"), steps("one"));
+}
+
+#[test]
+fn a_folder_of_another_training_is_refused() {
+    let mut desk = Desk::new(Settings {
+        steps: 2,
+        ..settings()
+    });
+    desk.train();
+    desk.settings.seed = 9;
+    let refused = desk.train_in("run", 1, &Silent).unwrap_err().to_string();
+    assert!(
+        refused.contains("another run: its seed is 0, asked for is 9"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_is_learnt_by_heart_stops_early_and_the_best_is_kept() {
+    let mut desk = Desk::new(Settings {
+        steps: 400,
+        evaluate_every: 10,
+        patience: Some(3),
+        schedule: Schedule {
+            shape: Shape::Constant,
+            rate: 1e-2,
+            ..settings().schedule
+        },
+        ..settings()
+    });
+    // Six windows of text are soon known by heart; the others tell.
+    desk.teacher = None;
+    desk.split.training.truncate(6);
+    let result = desk.train();
+    assert_eq!(
+        (result.ended, result.gauge),
+        (Ended::EarlyStop, Gauge::CrossEntropy)
+    );
+    assert!(
+        result.steps < 400 && result.best_step < result.steps,
+        "{}",
+        result.steps
+    );
+    let last = result.curve.last().unwrap();
+    let best = result
+        .curve
+        .iter()
+        .find(|p| p.step == result.best_step)
+        .unwrap();
+    assert!(best.held_out.value < last.held_out.value);
+    assert!(last.gap.low.unwrap() > 0.0, "{:?}", last.gap);
+}
+
+#[test]
+fn a_training_that_diverges_stops_with_a_message_and_keeps_the_best() {
+    let desk = Desk::new(Settings {
+        schedule: Schedule {
+            // So far that products of weights leave f32.
+            rate: 1e30,
+            warmup: 0,
+            ..settings().schedule
+        },
+        ..settings()
+    });
+    let error = desk.train_in("run", 2, &Silent).unwrap_err();
+    assert!(
+        matches!(error, Error::Diverged { step: 1.., .. }),
+        "{error}"
+    );
+    let best = desk.folder.path().join("run/best.safetensors");
+    assert!(best.exists());
+}
+
+#[test]
+fn frozen_weights_stay_and_unknown_names_are_refused() {
+    let freeze = vec!["model.embed*".to_owned(), "*.layers.0.*".to_owned()];
+    let mut desk = Desk::new(Settings {
+        steps: 3,
+        freeze,
+        ..settings()
+    });
+    desk.train();
+    let (tensors, _) = tensor_file::read(&desk.folder.path().join("run/last.safetensors")).unwrap();
+    for (name, before) in student("llama").weights().unwrap() {
+        let is_frozen = name.contains("embed") || name.contains(".layers.0.");
+        assert_eq!(
+            tensors[&format!("weight/{name}")] == before,
+            is_frozen,
+            "{name}"
+        );
+    }
+    desk.settings.freeze = vec!["layer.0".to_owned()];
+    let refused = desk.train_in("other", 1, &Silent).unwrap_err().to_string();
+    assert!(
+        refused.contains("no weight of") && refused.contains("'layer.0'"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn penalties_make_weights_small_and_some_of_them_zero() {
+    let weights = |penalties: &[&str]| {
+        let penalties = penalties.iter().map(|p| p.parse().unwrap()).collect();
+        let desk = Desk::new(Settings {
+            penalties,
+            ..settings()
+        });
+        desk.train();
+        let model =
+            DifferentiableModel::open(&desk.folder.path().join("run/model"), tokenizer("llama"))
+                .unwrap();
+        let weights: Vec<f32> = model.weights().unwrap().into_values().flatten().collect();
+        let norm = weights.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>();
+        (norm, weights.iter().filter(|w| **w == 0.0).count())
+    };
+    let (free, zeros) = weights(&[]);
+    assert_eq!(zeros, 0);
+    assert!(weights(&["l2:2"]).0 < 0.9 * free);
+    assert!(weights(&["l2-coupled:0.5"]).0 < free);
+    assert!(weights(&["l1-coupled:0.05"]).0 < free);
+    // Soft thresholds leave exact zeros; a gradient of the loss never does.
+    assert!(weights(&["l1:5"]).1 > 500);
+}
+
+#[test]
+fn a_student_can_be_a_part_of_its_teacher_or_begin_afresh() {
+    let folder = tiny_model("qwen3");
+    let whole = student("qwen3");
+    let tokens: Vec<u32> = (0..20).collect();
+    let same = DifferentiableModel::shortened(&folder, tokenizer("qwen3"), 2).unwrap();
+    assert_eq!(logits(&same, &tokens), logits(&whole, &tokens));
+    let half = DifferentiableModel::shortened(&folder, tokenizer("qwen3"), 1).unwrap();
+    assert_ne!(half.card().sha256, same.card().sha256);
+    let layer = |model: &DifferentiableModel| {
+        model.weights().unwrap()["model.layers.0.mlp.up_proj.weight"].clone()
+    };
+    assert_eq!(layer(&half), layer(&whole));
+    assert!(DifferentiableModel::shortened(&folder, tokenizer("qwen3"), 3).is_err());
+
+    for name in ["llama", "qwen2", "gpt2"] {
+        let config = tiny_model(name).join("config.json");
+        let fresh = |seed| DifferentiableModel::fresh(&config, tokenizer(name), seed).unwrap();
+        let (a, again, b) = (fresh(1), fresh(1), fresh(2));
+        assert_eq!(a.weights().unwrap(), again.weights().unwrap());
+        assert_ne!(a.card().sha256, b.card().sha256);
+        round_trip(&a);
+    }
+    round_trip(&half);
+    let config = tiny_model("llama").join("config.json");
+    let refused =
+        DifferentiableModel::fresh(&config, kld_testkit::byte_tokenizer(&[]), 0).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("'vocab_size' is 96, the tokenizer has 256 tokens"),
+        "{refused}"
+    );
+}
+
+/// What is written is read as the same model, also without the files of the tokenizer it came with.
+fn round_trip(model: &DifferentiableModel) {
+    let folder = tempfile::tempdir().unwrap();
+    let path: &Path = folder.path();
+    model.save(path, None).unwrap();
+    let tokenizer = Tokenizer::from_folder(path).unwrap();
+    assert!(tokenizer.first_difference(model.tokenizer()).is_none());
+    let read = DifferentiableModel::open(path, tokenizer).unwrap();
+    assert_eq!(read.weights().unwrap(), model.weights().unwrap());
+}

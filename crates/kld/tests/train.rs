@@ -1,0 +1,211 @@
+//! `kld train` as its user meets it: a run, its folder, what is refused, and what `kill -9` leaves.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod desk;
+
+use std::{fs, thread, time::Duration};
+
+use desk::{Desk, golden, stderr};
+
+/// A desk with the folders `teacher` and `student`, and `long.jsonl`, a text of eight fragments.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    for (name, model) in [("teacher", "llama-scaled"), ("student", "llama")] {
+        fs::create_dir(desk.path(name)).unwrap();
+        for file in fs::read_dir(golden(model)).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), desk.path(name).join(file.file_name())).unwrap();
+        }
+    }
+    let record = |i: usize| format!("{{\"text\": {:?}}}\n", &desk::TEXT[i * 7..]);
+    let records: String = (0..8).map(record).collect();
+    fs::write(desk.path("long.jsonl"), records).unwrap();
+    desk
+}
+
+fn read(desk: &Desk, file: &str) -> serde_json::Value {
+    serde_json::from_slice(&fs::read(desk.path(file)).unwrap()).unwrap()
+}
+
+const SMALL: &str =
+    "--text long.jsonl --context 24 --held-out 0.2 --batch 4 --rate 5e-3 --threads 2";
+
+#[test]
+fn a_training_tells_how_far_it_came_and_leaves_a_model() {
+    let desk = desk();
+    let printed = desk.printed(&format!(
+        "train teacher --student student {SMALL} --run run --steps 20 --json result.json"
+    ));
+    for told in [
+        "teacher    teacher",
+        "minimised  kl\n",
+        "KL(P‖Q) held out",
+        "steps      20 of 20",
+        "model      run/model",
+    ] {
+        assert!(printed.contains(told), "{told}:\n{printed}");
+    }
+    let result = read(&desk, "result.json");
+    assert_eq!(result["schema"], "kld.train/1");
+    assert_eq!(result["curve"].as_array().unwrap().len(), 11);
+    assert!(
+        result["change"]["high"].as_f64().unwrap() < 0.0,
+        "{printed}"
+    );
+    for file in [
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ] {
+        assert!(desk.path("run/model").join(file).exists(), "{file}");
+    }
+    // What it says of itself is what `compare` finds.
+    desk.fine("compare teacher run/model student --text text.txt --context 24 --score all --json compared.json");
+    let compared = read(&desk, "compared.json");
+    let kl = |i: usize| {
+        compared["candidates"][i]["kl"]["mean"]["value"]
+            .as_f64()
+            .unwrap()
+    };
+    assert!(kl(0) < 0.8 * kl(1), "{} {}", kl(0), kl(1));
+}
+
+#[test]
+fn after_kill_9_a_run_goes_on_to_the_same_weights() {
+    let desk = desk();
+    let begin = format!(
+        "train teacher --layers 1 {SMALL} --steps 120 --evaluate-every 40 --checkpoint-every 5 --penalty l2:0.1"
+    );
+    desk.fine(&format!("{begin} --run whole"));
+    let mut child = desk.spawn(&format!("{begin} --run killed"));
+    let metrics = desk.path("killed/metrics.jsonl");
+    let steps = || fs::read_to_string(&metrics).map_or(0, |text| text.lines().count());
+    while steps() < 12 {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "ended before it could be killed"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        !desk.path("killed/model").exists(),
+        "ended before it was killed"
+    );
+    let refused = desk.refused(&format!("{begin} --run killed"));
+    assert!(refused.contains("add --resume"), "{refused}");
+    desk.fine("train --run killed --resume");
+    let model = |run: &str| fs::read(desk.path(run).join("model/model.safetensors")).unwrap();
+    assert!(model("killed") == model("whole"), "other weights");
+}
+
+#[test]
+fn a_recording_teaches_without_the_teacher_and_text_alone_without_any() {
+    let desk = desk();
+    desk.fine("record teacher --text long.jsonl --context 24 --score all -o teacher.kldrec");
+    fs::remove_dir_all(desk.path("teacher")).unwrap();
+    let printed = desk.printed(
+        "train teacher.kldrec --student student --held-out 0.2 --batch 4 --rate 5e-3 --run recorded --steps 8 --loss js:0.3 --mix ce:0.2 \
+         --temperature 2",
+    );
+    let told = "minimised  js:0.3 at temperature 2, times T², mixed with 0.2 cross-entropy";
+    assert!(printed.contains(told), "{printed}");
+    let fresh = desk.printed(&format!(
+        "train --text-only --new student/config.json --tokenizer student {SMALL} --run fresh --steps 8 --seed 3 --early-stop patience=3"
+    ));
+    assert!(
+        fresh.contains("minimised  cross-entropy of the text"),
+        "{fresh}"
+    );
+    assert!(desk.path("fresh/model/tokenizer.json").exists());
+}
+
+#[test]
+fn a_model_and_its_tokenizer_begin_with_nothing_but_text() {
+    let desk = desk();
+    let config = fs::read_to_string(golden("llama").join("config.json")).unwrap();
+    let config = config.replace("\"vocab_size\": 96", "\"vocab_size\": 300");
+    fs::write(desk.path("config.json"), config).unwrap();
+    let begin = format!("train --text-only --new config.json --new-tokenizer {SMALL} --steps 4");
+    desk.fine(&format!("{begin} --run run"));
+    let tokenizer = read(&desk, "run/model/tokenizer.json");
+    let size = tokenizer["model"]["vocab"].as_object().unwrap().len();
+    assert!((257..=300).contains(&size), "{size}");
+    desk.fine("score run/model --text text.txt --context 24");
+    // The same text gives the same tokenizer, so that a run can go on.
+    desk.fine("train --run run --resume");
+}
+
+#[test]
+fn a_dry_run_plans_and_leaves_nothing() {
+    let desk = desk();
+    let plan = desk.printed(&format!(
+        "train teacher --layers 1 {SMALL} --run run --epochs 3 --dry-run"
+    ));
+    for told in [
+        "student    ",
+        "memory     ",
+        "time       about",
+        "each window 3.",
+    ] {
+        assert!(plan.contains(told), "{told}:\n{plan}");
+    }
+    assert!(!desk.path("run").exists());
+}
+
+#[test]
+fn wrong_input_is_refused_with_what_to_do() {
+    let desk = desk();
+    let cases = [
+        (
+            "train teacher --student student --run r",
+            "no text: name it with --text",
+        ),
+        (
+            "train teacher --student p.gguf --text text.txt --run r --context 24",
+            "p.gguf is a GGUF file",
+        ),
+        (
+            "train teacher --layers 9 --text text.txt --run r --context 24",
+            "9 layers were asked for, the model has 2",
+        ),
+        (
+            "train teacher --student student --text text.txt --run r --loss kll",
+            "expected kl, reverse-kl",
+        ),
+        ("train teacher --text text.txt --run r", "--student"),
+        (
+            "train --text-only --new student/config.json --text text.txt --run r",
+            "name it with --tokenizer",
+        ),
+        (
+            "train teacher --student student --text text.txt --run student --context 24",
+            "is not empty and holds no training",
+        ),
+        (
+            "train teacher --student student --text text.txt --run r --context 24 --freeze nothing",
+            "no weight of",
+        ),
+        (
+            "train teacher --student student --text text.txt --run r --context 24 --steps 3 --warmup 0 --clip 0 --optimizer sgd --rate 1e30",
+            "training diverged at step",
+        ),
+    ];
+    for (arguments, told) in cases {
+        let refused = desk.refused(arguments);
+        assert!(refused.contains(told), "{arguments}: {refused}");
+    }
+    let other =
+        desk.fine("train teacher --student student --text text.txt --context 24 --run o --steps 2");
+    assert!(stderr(&other).is_empty() || !stderr(&other).contains("error"));
+    let refused = desk.refused(
+        "train teacher --student student --text text.txt --context 24 --run o --steps 3 --resume",
+    );
+    assert!(
+        refused.contains("its steps is 2, asked for is 3"),
+        "{refused}"
+    );
+}

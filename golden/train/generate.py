@@ -1,0 +1,147 @@
+"""What PyTorch's autograd and optimizers compute for the losses and steps of `kld-train`.
+
+    pip install torch transformers safetensors numpy
+    python golden/train/generate.py
+
+Writes beside this file:
+
+- `losses.json`: for every loss, temperature and mix, the loss of a few rows of logits, of which one is masked out, and its
+  gradient with respect to the student's logits, by autograd in f64;
+- `adamw.safetensors`, `sgd.safetensors`: the weights of the tiny Llama of `golden/models/llama` after a few steps in which the one
+  of `golden/models/llama-scaled` teaches it, in f32, with clipping, penalties on matrices, and a warm-up; and `steps.json`, the
+  windows, settings, losses and norms of the gradient of those steps.
+
+The values are checked in; the tests need no Python.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
+
+HERE = Path(__file__).parent
+MODELS = HERE.parent / "models"
+
+
+def kl(p, q):
+    return torch.where(p > 0, p * (torch.log(p) - torch.log(q)), torch.zeros_like(p)).sum(-1)
+
+
+def generalized_js(beta):
+    def loss(p, q):
+        m = beta * p + (1 - beta) * q
+        return beta * kl(p, m) + (1 - beta) * kl(q, m)
+    return loss
+
+
+LOSSES = {
+    "kl": kl,
+    "reverse-kl": lambda p, q: kl(q, p),
+    "jeffreys": lambda p, q: kl(p, q) + kl(q, p),
+    "js": generalized_js(0.5),
+    "js:0.2": generalized_js(0.2),
+    "skew:0.1": lambda p, q: kl(p, 0.1 * p + 0.9 * q),
+    "reverse-skew:0.1": lambda p, q: kl(q, 0.1 * q + 0.9 * p),
+    "tv": lambda p, q: (p - q).abs().sum(-1) / 2,
+}
+
+
+def mixed(name, p_logits, q_logits, observed, temperature, squared, share):
+    """The loss of every row."""
+    p = torch.softmax(p_logits / temperature, -1)
+    q = torch.softmax(q_logits / temperature, -1)
+    scale = temperature**2 if squared else 1.0
+    nll = torch.nn.functional.cross_entropy(q_logits, observed, reduction="none")
+    return (1 - share) * scale * LOSSES[name](p, q) + share * nll
+
+
+def losses():
+    random = np.random.default_rng(1)
+    rows, columns = 4, 11
+    draw = lambda scale: torch.tensor(random.normal(0, scale, (rows, columns)).astype(np.float32), dtype=torch.float64)
+    p_logits, q_logits = draw(2.0), draw(2.0)
+    # A row that nearly agrees, as rows do at the end of training.
+    q_logits[3] = (p_logits[3] + 1e-2 * q_logits[3]).float().double()
+    observed = torch.tensor(random.integers(0, columns, rows))
+    mask = torch.tensor([True, False, True, True])
+    cases = []
+    for name in LOSSES:
+        for temperature, squared, share in [(1.0, True, 0.0), (2.0, True, 0.0), (2.0, False, 0.0), (1.0, True, 0.3), (0.5, True, 0.3)]:
+            q = q_logits.clone().requires_grad_()
+            per_row = mixed(name, p_logits, q, observed, temperature, squared, share)
+            loss = per_row[mask].sum() / mask.sum()
+            loss.backward()
+            cases.append(dict(loss=name, temperature=temperature, temperature_squared=squared, cross_entropy_share=share,
+                              value=loss.item(), gradient=q.grad.tolist()))
+    data = dict(p=p_logits.tolist(), q=q_logits.tolist(), observed=observed.tolist(), mask=mask.tolist(), cases=cases)
+    (HERE / "losses.json").write_text(json.dumps(data) + "\n")
+
+
+STEPS, BATCH, LENGTH, SCORED_FROM = 5, 3, 16, 6
+RUNS = {
+    "adamw": dict(loss="kl", temperature=2.0, share=0.3, rate=0.01, warmup=3, clip=0.5, l2=0.1, l1=0.0),
+    "sgd": dict(loss="reverse-kl", temperature=1.0, share=0.0, rate=0.05, warmup=0, clip=1.0, l2=0.01, l1=0.001),
+}
+
+
+def load(name):
+    return AutoModelForCausalLM.from_pretrained(MODELS / name, dtype=torch.float32, attn_implementation="eager")
+
+
+def groups(student, decay):
+    weights = list(student.parameters())
+    return [dict(params=[w for w in weights if w.dim() > 1], weight_decay=decay),
+            dict(params=[w for w in weights if w.dim() == 1], weight_decay=0.0)]
+
+
+def optimizer(name, student, run):
+    if name == "adamw":
+        return torch.optim.AdamW(groups(student, run["l2"]), lr=run["rate"], betas=(0.9, 0.95), eps=1e-8)
+    return torch.optim.SGD(groups(student, run["l2"]), lr=run["rate"], momentum=0.9)
+
+
+def train(name, run, windows):
+    student, teacher = load("llama").train(), load("llama-scaled").eval()
+    rule = optimizer(name, student, run)
+    told = []
+    for step in range(STEPS):
+        for group in rule.param_groups:
+            group["lr"] = run["rate"] * min(1.0, (step + 1) / max(1, run["warmup"]))
+        rule.zero_grad()
+        total, counted = 0.0, BATCH * (LENGTH - 1 - SCORED_FROM)
+        for window in windows[step * BATCH:(step + 1) * BATCH]:
+            tokens = torch.tensor(window)[None]
+            with torch.no_grad():
+                p = teacher(tokens).logits[0, SCORED_FROM:-1]
+            q = student(tokens).logits[0, SCORED_FROM:-1]
+            observed = tokens[0, SCORED_FROM + 1:]
+            loss = mixed(run["loss"], p, q, observed, run["temperature"], True, run["share"]).sum() / counted
+            loss.backward()
+            total += loss.item()
+        norm = torch.nn.utils.clip_grad_norm_(student.parameters(), run["clip"]).item()
+        # The penalty's gradient comes after clipping, as weight decay's does.
+        for weight in student.parameters():
+            if weight.dim() > 1:
+                weight.grad += run["l1"] * weight.detach().sign()
+        rule.step()
+        told.append(dict(loss=total, norm=norm))
+    state = {k: v.clone().contiguous() for k, v in student.state_dict().items() if k != "lm_head.weight"}
+    save_file(state, HERE / f"{name}.safetensors")
+    return dict(run, steps=told)
+
+
+def main():
+    torch.set_num_threads(1)
+    losses()
+    random = np.random.default_rng(2)
+    windows = random.integers(0, 96, (STEPS * BATCH, LENGTH)).tolist()
+    runs = {name: train(name, run, windows) for name, run in RUNS.items()}
+    data = dict(windows=windows, batch=BATCH, scored_from=SCORED_FROM, runs=runs)
+    (HERE / "steps.json").write_text(json.dumps(data) + "\n")
+
+
+if __name__ == "__main__":
+    main()
