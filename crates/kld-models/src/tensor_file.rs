@@ -59,15 +59,36 @@ pub fn read(path: &Path) -> Result<Contents> {
 }
 
 /// Lets `write` make a file beside its place, flushes it to the disk and renames it, so that it is there whole or not at all.
-pub(crate) fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+///
+/// # Errors
+///
+/// If `write` fails, or the system does; what was there before is there still, and nothing else.
+pub fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".part");
     let draft = Path::new(&draft);
-    write(draft)?;
-    File::open(draft)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::rename(draft, path))
-        .map_err(|e| Error::io(path, e))
+    let written = write(draft).and_then(|()| {
+        File::open(draft)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(draft, path))
+            .map_err(|e| Error::io(path, e))
+    });
+    if written.is_err() {
+        // What is left of a failed attempt helps nobody; that it could not be removed is not the news.
+        let _ = fs::remove_file(draft);
+    }
+    written
+}
+
+/// Text in a file, [`whole`].
+///
+/// # Errors
+///
+/// If it cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    whole(path, |draft| {
+        fs::write(draft, text).map_err(|e| Error::io(draft, e))
+    })
 }
 
 /// f32 values of a shape, as the format's library wants to see them.

@@ -1,7 +1,7 @@
 //! How long a suggestion takes: every keystroke of a stretch of one novel, over an n-gram model of another part of it.
 //!
 //! ```text
-//! cargo bench -p kld-text --bench suggest [-- BASE HISTORY]
+//! cargo bench --workspace --bench suggest [-- BASE HISTORY]
 //! ```
 //!
 //! First the answers are checked: what is suggested are the most likely words of the whole distribution, which sums to 1 at most.

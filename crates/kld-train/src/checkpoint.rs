@@ -83,10 +83,10 @@ impl Checkpoint {
                 (FIRST, &mut checkpoint.moments.first),
                 (SECOND, &mut checkpoint.moments.second),
             ];
-            for (prefix, group) in groups {
-                if let Some(name) = name.strip_prefix(prefix) {
-                    group.insert(name.to_owned(), values.clone());
-                }
+            let mut named = groups.into_iter();
+            let found = named.find_map(|(prefix, group)| Some((name.strip_prefix(prefix)?, group)));
+            if let Some((name, group)) = found {
+                group.insert(name.to_owned(), values);
             }
         }
         Ok(checkpoint)

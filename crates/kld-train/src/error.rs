@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// The loss, its gradient or the held-out divergence is no number any more, or far above where it began.
     #[error(
-        "training diverged at step {step}: {what}\nhint: a smaller --rate, --warmup, or --clip keeps it stable; what was best so far is kept"
+        "training diverged at step {step}: {what}\nhint: a smaller --rate or --clip, or a longer --warmup, keeps it stable; what was best so far is kept"
     )]
     Diverged {
         /// The step, counted from 1.
@@ -60,6 +60,14 @@ pub enum Error {
         /// What is wrong.
         fault: kld_kernels::RowFault,
     },
+    /// The checkpoint to go on from is damaged.
+    #[error(
+        "{source}\nhint: best.safetensors beside it is the whole state at the best evaluation: copied over it, the run goes on from there"
+    )]
+    BadCheckpoint {
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
     /// A model failed.
     #[error(transparent)]
     Model(#[from] kld_models::Error),
@@ -73,6 +81,12 @@ impl Error {
         move |source| Self::Io {
             path: path.to_owned(),
             source,
+        }
+    }
+
+    pub(crate) fn bad_checkpoint(self) -> Self {
+        Self::BadCheckpoint {
+            source: Box::new(self),
         }
     }
 

@@ -94,7 +94,7 @@ impl<'a> Running<'a> {
         let folder = Folder::begin(&job.folder, &job.header)?;
         let (mut state, mut moments) = (State::default(), Moments::default());
         if folder.last().exists() {
-            let checkpoint = Checkpoint::read(&folder.last())?;
+            let checkpoint = Checkpoint::read(&folder.last()).map_err(Error::bad_checkpoint)?;
             job.student.set_weights(&checkpoint.weights)?;
             (state, moments) = (checkpoint.state, checkpoint.moments);
         }

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use kld_core::result::CurvePoint;
+use kld_models::tensor_file;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -62,7 +63,7 @@ impl Metrics {
             .filter(is_done)
             .map(|l| l.to_owned() + "\n")
             .collect();
-        fs::write(path, kept).map_err(Error::io(path))?;
+        tensor_file::write_text(path, &kept)?;
         let file = OpenOptions::new().append(true).open(path);
         Ok(Self {
             path: path.to_owned(),

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kld_core::ModelCard;
+use kld_models::tensor_file;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -100,12 +101,9 @@ impl Folder {
         }
         fs::create_dir_all(path).map_err(Error::io(path))?;
         let file = path.join(HEADER);
-        let draft = path.join("run.part");
         let text = serde_json::to_string_pretty(header)
             .map_err(|e| Error::bad_run(&file, e.to_string()))?;
-        fs::write(&draft, text + "\n")
-            .and_then(|()| fs::rename(&draft, &file))
-            .map_err(Error::io(&file))?;
+        tensor_file::write_text(&file, &(text + "\n"))?;
         Ok(Self(path.to_owned()))
     }
 

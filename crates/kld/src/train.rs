@@ -25,7 +25,7 @@ use crate::{
     progress::Terminal,
     run_folder::storable,
 };
-use arguments::{SettingsArgs, share};
+use arguments::{SettingsArgs, part};
 
 /// Draw a student towards a teacher, or towards the text itself, by gradient descent on a divergence
 ///
@@ -81,7 +81,7 @@ pub(crate) struct TrainArgs {
     score: Option<ScoredName>,
 
     /// The share of windows that is held out, in whole fragments chosen by --seed
-    #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = share, help_heading = "Text")]
+    #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = part, help_heading = "Text")]
     held_out: f64,
 
     /// Hold out this text instead
@@ -199,11 +199,17 @@ impl TrainArgs {
         let teacher: Option<&dyn LogitSource> = teacher.map(|source| &**source);
         let text::Text { split, sha256 } = text::prepare(self, &student, teacher)?;
         let seed = self.text.seed.unwrap_or_default();
+        let settings = self.settings.settings(split.training.len(), seed);
+        let (warmup, steps) = (settings.schedule.warmup, settings.steps);
+        ensure!(
+            warmup < steps,
+            "--warmup {warmup} leaves none of the {steps} steps at the full rate: expected fewer than the steps"
+        );
         let header = Header {
             schema: Header::SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             arguments: storable(env::args_os().skip(2)),
-            settings: self.settings.settings(split.training.len(), seed),
+            settings,
             teacher: teacher.map(|teacher| teacher.card().clone()),
             student: student.card().clone(),
             text_sha256: sha256,

@@ -103,6 +103,27 @@ fn after_kill_9_a_run_goes_on_to_the_same_weights() {
 }
 
 #[test]
+fn a_damaged_checkpoint_is_told_and_the_best_one_stands_in() {
+    let desk = desk();
+    desk.fine(&format!(
+        "train teacher --student student {SMALL} --run run --steps 20 --evaluate-every 7"
+    ));
+    let (last, best) = (
+        desk.path("run/last.safetensors"),
+        desk.path("run/best.safetensors"),
+    );
+    let model = desk.path("run/model/model.safetensors");
+    let weights = fs::read(&model).unwrap();
+    fs::write(&last, &fs::read(&last).unwrap()[..2000]).unwrap();
+    fs::remove_file(&model).unwrap();
+    let refused = desk.refused("train --run run --resume");
+    assert!(refused.contains("hint: best.safetensors"), "{refused}");
+    fs::copy(best, last).unwrap();
+    desk.fine("train --run run --resume");
+    assert!(fs::read(&model).unwrap() == weights, "other weights");
+}
+
+#[test]
 fn a_recording_teaches_without_the_teacher_and_text_alone_without_any() {
     let desk = desk();
     desk.fine("record teacher --text long.jsonl --context 24 --score all -o teacher.kldrec");
@@ -184,6 +205,14 @@ fn wrong_input_is_refused_with_what_to_do() {
         (
             "train teacher --student student --text text.txt --run student --context 24",
             "is not empty and holds no training",
+        ),
+        (
+            "train teacher --student student --text text.txt --run r --context 24 --held-out 1",
+            "above 0 and below 1",
+        ),
+        (
+            "train teacher --student student --text text.txt --run r --context 24 --steps 3 --warmup 3",
+            "--warmup 3 leaves none of the 3 steps",
         ),
         (
             "train teacher --student student --text text.txt --run r --context 24 --freeze nothing",

@@ -1,10 +1,11 @@
 //! Writing GGUF files: header first, then tensors one after the other, so that no more than one is in memory.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::{Array, BlockType, Metadata, Value};
+use crate::tensor_file::whole;
 use crate::{Error, Result};
 
 /// A tensor to be written; its bytes come later.
@@ -28,16 +29,7 @@ pub(crate) fn write(
     entries: &[Entry],
     fill: impl FnMut(usize, &mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let mut sibling = path.as_os_str().to_owned();
-    sibling.push(".part");
-    let sibling = Path::new(&sibling);
-    let written = write_in_place(sibling, metadata, entries, fill)
-        .and_then(|()| fs::rename(sibling, path).map_err(|e| Error::io(path, e)));
-    if written.is_err() {
-        // What is left of a failed attempt helps nobody; that it could not be removed is not the news.
-        let _ = fs::remove_file(sibling);
-    }
-    written
+    whole(path, |draft| write_in_place(draft, metadata, entries, fill))
 }
 
 fn write_in_place(
@@ -222,6 +214,8 @@ impl<W: Write> Write for Counted<'_, W> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::gguf::Header;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::DifferentiableModel;
-use crate::tensor_file::{self, whole};
+use crate::tensor_file::{self, whole, write_text};
 use crate::{Error, LogitSource, Result};
 
 /// What a tokenizer's folder may have that is copied as it is.
@@ -97,10 +97,4 @@ fn generation_config(settings: &Map<String, Value>) -> Value {
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
     write_text(path, &format!("{value:#}\n"))
-}
-
-fn write_text(path: &Path, text: &str) -> Result<()> {
-    whole(path, |draft| {
-        fs::write(draft, text).map_err(|e| Error::io(draft, e))
-    })
 }

@@ -199,7 +199,12 @@ fn not_negative(text: &str) -> Result<f64, String> {
     number(text, "a number of at least 0", |x| x >= 0.0)
 }
 
-pub(crate) fn share(text: &str) -> Result<f64, String> {
+/// A share that leaves something on either side.
+pub(crate) fn part(text: &str) -> Result<f64, String> {
+    number(text, "a number above 0 and below 1", |x| x > 0.0 && x < 1.0)
+}
+
+fn share(text: &str) -> Result<f64, String> {
     number(text, "a number from 0 to 1", |x| (0.0..=1.0).contains(&x))
 }
 

@@ -34,6 +34,7 @@ pub(super) fn chart(found: &TextFragments) -> Markup {
     let step = (WIDTH - LEFT) / shown.len() as f64;
     let (first, last) = (&shown[0].name, &shown[shown.len() - 1].name);
     html! {
+        p.how { "Excess in nats, in their order" @if own.is_some() { "; the line: 95 % of the fragments of P have no larger one" } "." }
         svg.course viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 22.0) } role="img" aria-label="excess of the fragments, in their order" {
             @for (index, f) in shown.iter().enumerate() {
                 @let far = f.adjusted_p.is_some_and(|p| p <= LEVEL);
