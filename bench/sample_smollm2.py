@@ -5,7 +5,8 @@
 
 Passages are taken from the book at even distances. The first tokens of each are a prompt; what the author wrote next goes to
 `human.jsonl`, what the model writes next at each temperature to `machine-T.jsonl`. Sampling is plain (no top-k, no top-p) and seeded.
-The decoder is a few lines of NumPy with a key-value cache, all documents and temperatures in one batch.
+The decoder is a few lines of NumPy with a key-value cache, all documents and temperatures in one batch. What it thinks of the prompts is printed and
+must be what `kld score MODEL.gguf --text FOLDER/prompts.jsonl` says.
 """
 
 import argparse
@@ -101,8 +102,13 @@ def main():
     temperatures = np.repeat(np.array(TEMPERATURES, np.float32), a.documents)
 
     decoder, rng = Decoder(weights, config, len(prompts), length), np.random.default_rng(0)
-    for token in prompts.T:
+    nll = []
+    for token, following in zip(prompts.T, [*prompts.T[1:], None]):
         logits = decoder.step(token)
+        if following is not None:
+            top = logits.max(1)
+            nll.append(top + np.log(np.exp(logits - top[:, None]).sum(1)) - np.take_along_axis(logits, following[:, None], 1)[:, 0])
+    print(f"the prompts cost {np.mean(nll):.5f} nats per token")
     drawn = []
     for _ in range(a.tokens):
         drawn.append(sample(logits, temperatures, rng))
@@ -110,12 +116,11 @@ def main():
     drawn = np.array(drawn).T.reshape(len(TEMPERATURES), a.documents, a.tokens)
 
     a.folder.mkdir(parents=True, exist_ok=True)
-    bodies = {"human": passages[:, a.prompt :]} | {f"machine-{t}": d for t, d in zip(TEMPERATURES, drawn)}
+    bodies = {"prompts": passages[:, : a.prompt], "human": passages[:, a.prompt :]} | {f"machine-{t}": d for t, d in zip(TEMPERATURES, drawn)}
     for name, body in bodies.items():
         with open(a.folder / f"{name}.jsonl", "w") as file:
-            for passage, tokens in zip(passages, body):
-                record = {"prompt": tokenizer.decode(passage[: a.prompt]), "text": tokenizer.decode(tokens)}
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+            for tokens in body:
+                file.write(json.dumps({"text": tokenizer.decode(tokens)}, ensure_ascii=False) + "\n")
 
 
 main()

@@ -27,6 +27,8 @@
 pub(crate) mod chart;
 pub(crate) mod comparison;
 pub(crate) mod data;
+mod pairs;
+mod quality;
 mod text;
 
 use std::io::{self, Write};

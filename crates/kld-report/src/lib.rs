@@ -2,6 +2,7 @@
 //!
 //! A format is an [`Exporter`] of a result; to add one, add a file.
 
+mod block;
 mod compare;
 mod csv_table;
 mod dist;

@@ -6,10 +6,10 @@ use kld_core::result::{LinkTest, Pair, Pairs, RankedBy, SwapTest};
 
 use crate::{
     Exporter, Terminal,
+    block::Block,
     dist::plural,
     format::{count, shortened, significant},
-    quality::{likeness, p_value},
-    table::layout,
+    quality::{blocks::likeness, p_value},
 };
 
 /// Pairs that are listed.
@@ -21,77 +21,87 @@ const TEXT_WIDTH: usize = 40;
 impl Exporter<Pairs> for Terminal {
     fn export(&self, result: &Pairs, out: &mut dyn Write) -> io::Result<()> {
         self.export(&result.words, out)?;
-        if result.left_out > 0 {
-            let pairs = plural(result.left_out, "pair", "pairs");
-            writeln!(out, "{pairs} with a text without words left out")?;
+        if let Some(left_out) = left_out(result) {
+            writeln!(out, "{left_out}")?;
         }
         if let Some(meaning) = &result.meaning {
-            write!(out, "\n{}", likeness(&meaning.mauve, &meaning.features))?;
+            let likeness = likeness(&meaning.mauve, &meaning.features);
+            write!(out, "\n{}", likeness.text())?;
         }
-        write!(out, "\n{}", self.tests(result))?;
-        write!(out, "\n{}", self.least_fitting(result))
+        write!(out, "\n{}", self.pair_tests(result).text())?;
+        let least = self.least_fitting(result, LISTED, TEXT_WIDTH);
+        write!(out, "\n{}", least.text())
     }
 }
 
+/// How many pairs are left out, if any are.
+pub(crate) fn left_out(result: &Pairs) -> Option<String> {
+    let pairs = plural(result.left_out, "pair", "pairs");
+    (result.left_out > 0).then(|| format!("{pairs} with a text without words left out"))
+}
+
 impl Terminal {
-    fn tests(self, result: &Pairs) -> String {
-        let swap = |of: &str, test: &SwapTest| {
-            vec![
-                format!("{of} of P and of Q: JS"),
-                self.value(test.js),
-                self.value(test.js_of_chance),
-                p_value(test.p_value),
-            ]
+    /// The tests by permutation.
+    pub(crate) fn pair_tests(self, result: &Pairs) -> Block {
+        let row = |name: &str, found: String, by_chance: String, p: f64| {
+            [name.to_owned(), found, by_chance, p_value(p)]
         };
-        let link = |of: &str, test: &LinkTest, value: &dyn Fn(f64) -> String| {
-            vec![
-                format!(
-                    "{of} within a pair: {}",
-                    if of == "words" { "JS" } else { "distance" }
-                ),
-                value(test.distance),
-                value(test.distance_of_chance),
-                p_value(test.p_value),
-            ]
+        let swap = |name: &str, test: &SwapTest| {
+            let [found, by_chance] = [test.js, test.js_of_chance].map(|nats| self.value(nats));
+            row(name, found, by_chance, test.p_value)
+        };
+        let link = |name: &str, test: &LinkTest, shown: &dyn Fn(f64) -> String| {
+            let [found, by_chance] = [test.distance, test.distance_of_chance].map(shown);
+            row(name, found, by_chance, test.p_value)
         };
         let mut rows = vec![
-            ["tests by permutation", "found", "by chance", "p"]
-                .map(str::to_owned)
-                .to_vec(),
+            swap("words of P and of Q: JS", &result.words_test),
+            link("words within a pair: JS", &result.words_link, &|nats| {
+                self.value(nats)
+            }),
         ];
-        rows.push(swap("words", &result.words_test));
-        rows.push(link("words", &result.words_link, &|nats| self.value(nats)));
         if let Some(meaning) = &result.meaning {
-            rows.push(swap("buckets", &meaning.test));
-            rows.push(link("features", &meaning.link, &significant));
+            rows.push(swap("buckets of P and of Q: JS", &meaning.test));
+            rows.push(link(
+                "features within a pair: distance",
+                &meaning.link,
+                &significant,
+            ));
         }
-        layout("    ", &rows)
-            + &format!(
-                "    of P and of Q: by chance the texts of a pair change sides; within a pair: the texts of Q are dealt out anew; {} times\n",
-                count(result.words_test.permutations as u64)
-            )
+        let mut block = Block::of(["tests by permutation", "found", "by chance", "p"], rows);
+        block.notes.push(format!(
+            "of P and of Q: by chance the texts of a pair change sides; within a pair: the texts of Q are dealt out anew; {} times",
+            count(result.words_test.permutations as u64)
+        ));
+        block
     }
 
-    fn least_fitting(self, result: &Pairs) -> String {
-        let head = ["pairs that fit least", "words, JS", "distance", "P", "Q"];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(result.pairs.iter().take(LISTED).map(|pair| self.pair(pair)));
+    /// The first pairs of the ranking, with so many characters of each text.
+    pub(crate) fn least_fitting(self, result: &Pairs, listed: usize, width: usize) -> Block {
+        let row = |pair: &Pair| {
+            [
+                format!("number {}", pair.number),
+                self.value(pair.words_js),
+                pair.distance.map_or("–".to_owned(), significant),
+                shortened(&pair.reference, width),
+                shortened(&pair.candidate, width),
+            ]
+        };
         let by = match result.ranked_by {
             RankedBy::Words => "the divergence of their words",
             RankedBy::Meaning => "the distance of their features, 1 − cosine",
         };
-        let more = result.pairs.len().saturating_sub(LISTED);
-        layout("    ", &rows) + &format!("    by {by}; {} more in the JSON\n", count(more as u64))
-    }
-
-    fn pair(self, pair: &Pair) -> Vec<String> {
-        vec![
-            format!("number {}", pair.number),
-            self.value(pair.words_js),
-            pair.distance.map_or("–".to_owned(), significant),
-            shortened(&pair.reference, TEXT_WIDTH),
-            shortened(&pair.candidate, TEXT_WIDTH),
-        ]
+        let more = match result.pairs.len().saturating_sub(listed) {
+            0 => String::new(),
+            more => format!("; {} more in the JSON", count(more as u64)),
+        };
+        Block {
+            notes: vec![format!("by {by}{more}")],
+            ..Block::of(
+                ["pairs that fit least", "words, JS", "distance", "P", "Q"],
+                result.pairs.iter().take(listed).map(row),
+            )
+        }
     }
 
     fn value(self, nats: f64) -> String {

@@ -3,6 +3,7 @@
 mod compare;
 mod count;
 mod expected;
+mod outputs;
 mod pairs;
 mod quality;
 mod read;

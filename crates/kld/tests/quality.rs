@@ -211,3 +211,64 @@ fn fields_of_one_file_make_pairs_and_what_has_no_words_is_left_out() {
         assert!(stderr.contains(said), "{stderr}");
     }
 }
+
+/// The page that a command writes, with the JSON of the same result.
+fn page(desk: &Desk, arguments: &str) -> (String, Value) {
+    let result = desk.json(&format!("{arguments} --html page.html"));
+    (fs::read_to_string(desk.path("page.html")).unwrap(), result)
+}
+
+#[test]
+fn pages_show_the_frontier_and_the_tables() {
+    let desk = desk();
+    let (quality, result) = page(
+        &desk,
+        "text human.jsonl machine.jsonl --quality --features p.gguf --model p.gguf --resamples 20",
+    );
+    for said in [
+        "Divergence frontier",
+        "the area under it",
+        "Under a model",
+        "Diversity and repetition",
+        "Q repeats more",
+        "Longest repeated runs",
+        "the sea the sea and then",
+    ] {
+        assert!(quality.contains(said), "{said}");
+    }
+    let curve = result["mauve"]["curve"].as_array().unwrap();
+    assert_eq!(quality.matches("class=\"dot\"").count(), curve.len());
+    let (pairs, _) = page(
+        &desk,
+        "text user.txt system.txt --pairs --features p.gguf --resamples 20 --permutations 9",
+    );
+    for said in [
+        "Pairs that fit least",
+        "tests by permutation",
+        "Word shift",
+        "Divergence frontier",
+        "number 24",
+    ] {
+        assert!(pairs.contains(said), "{said}");
+    }
+    let (expected, _) = page(&desk, "text human.jsonl --expected p.gguf");
+    for said in ["Token shift", "more expected", "By document"] {
+        assert!(expected.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn what_strangers_wrote_is_text_in_a_page() {
+    let desk = desk();
+    let hostile = "<script>alert(1)</script> said the sea, and again\n".repeat(2);
+    fs::write(desk.path("hostile.txt"), &hostile).unwrap();
+    for arguments in [
+        "text hostile.txt hostile.txt --quality --lines",
+        "text hostile.txt hostile.txt --pairs --permutations 9",
+        "text hostile.txt --expected p.gguf",
+    ] {
+        let (page, _) = page(&desk, arguments);
+        assert_eq!(page.matches("<script").count(), 1, "{arguments}");
+        assert!(page.contains("default-src 'none'"), "{arguments}");
+    }
+}

@@ -10,7 +10,6 @@ use kld_core::{
     result::{FragmentKind, TextFragments},
     smoothing::Smoothing,
 };
-use kld_report::{Html, Json, Terminal as Table, Unit};
 use kld_text::{
     compare::{CompareOptions, compare},
     count::{CountOptions, CountTable, is_table},
@@ -21,16 +20,12 @@ use kld_text::{
 use super::{
     count::body,
     expected::{self, ExpectedArgs},
+    outputs::OutputArgs,
     pairs,
     quality::{self, QualityArgs},
     read::{ReadArgs, UnitArgs},
 };
-use crate::{
-    args::{positive, refuse_overwriting},
-    exit::Outcome,
-    output::Output,
-    progress::Terminal,
-};
+use crate::{args::positive, exit::Outcome, progress::Terminal};
 
 /// Two bodies of text.
 #[derive(Debug, Args)]
@@ -62,22 +57,8 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     expected: ExpectedArgs,
 
-    /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
-    pub(super) json: Option<PathBuf>,
-
-    /// Write a page with a word-shift chart to a file: self-contained, works offline
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Output",
-        conflicts_with_all = ["expected", "quality", "pairs"]
-    )]
-    html: Option<PathBuf>,
-
-    /// Show divergences in bits instead of nats
-    #[arg(long, help_heading = "Output")]
-    pub(super) bits: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 /// Which parts of B are looked at one by one.
@@ -193,15 +174,13 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         return pairs::run(args);
     }
     if let (Some(model), Some(reference)) = (&args.expected.expected, &args.reference) {
-        let read = args.read.options();
-        let output = (args.json.as_ref(), args.bits);
         return expected::run(
             model,
             &args.expected,
             reference,
-            &read,
+            &args.read.options(),
             args.unit.threads,
-            output,
+            args.output.open(&[reference, model.as_ref()])?,
         );
     }
     ensure!(
@@ -222,10 +201,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         "{} holds counts alone: --documents, --window and --by need the text of B",
         candidate.display()
     );
-    let outputs = [args.json.as_ref(), args.html.as_ref()];
-    refuse_overwriting(&outputs, &[&reference, &candidate])?;
-    let open = |path: Option<&PathBuf>| path.map(|path| Output::open(path)).transpose();
-    let (json, html) = (open(args.json.as_ref())?, open(args.html.as_ref())?);
+    let outputs = args.output.open(&[&reference, &candidate])?;
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
     let (Some(a), Some(b)) = (
@@ -248,17 +224,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
             other => result.fragments = Some(other?),
         }
     }
-    if let Some(html) = html {
-        html.write(&Html, &result)?;
-    }
-    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
-    if let Some(json) = json {
-        json.write(&Json, &result)?;
-    }
-    if !stdout_is_taken {
-        let unit = if args.bits { Unit::Bits } else { Unit::Nats };
-        Output::Stdout.write(&Table { unit }, &result)?;
-    }
+    outputs.write(&result)?;
     Ok(Outcome::Fine)
 }
 

@@ -15,17 +15,16 @@ use kld_text::{
 
 use super::{
     compare::CompareArgs,
-    quality::{Asked, Found, by_line, write},
+    quality::{Asked, Found, by_line},
 };
-use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
+use crate::{exit::Outcome, progress::Terminal};
 
 /// Characters of a text that are shown.
 const SHOWN: usize = 60;
 
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let paths = paths(args)?;
-    refuse_overwriting(&[args.json.as_ref()], &[&paths[0], &paths[1]])?;
-    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let outputs = args.output.open(&[&paths[0], &paths[1]])?;
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
     let paired = Paired::read(args, &paths, &options.cutter)?;
@@ -70,7 +69,8 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         pairs: ranked(&paired, &counts, meaning.as_ref()),
         meaning: meaning.map(|meaning| meaning.result),
     };
-    write(args, json, &result)
+    outputs.write(&result)?;
+    Ok(Outcome::Fine)
 }
 
 /// Both files; the same one twice where its records hold both texts.

@@ -9,21 +9,18 @@ use clap::Args;
 use kld_core::result::{ModelOnBoth, QUALITY_SCHEMA, Quality, QualityBody, Score};
 use kld_eval::{Cut, Fragment, Scored, Work, score::score, text::Content};
 use kld_models::LogitSource;
-use kld_report::{Exporter, Json, Terminal as Table, Unit};
 use kld_text::{
     quality::{Corpus, DiversityOptions, diversity, mauve, perplexity_overlap},
     read::{Document, ReadOptions, read_documents},
     segment::Cutter,
 };
-use serde::Serialize;
 
 pub(super) use self::features::{Asked, Found};
 use super::compare::CompareArgs;
 use crate::{
-    args::{kernel, positive, refuse_overwriting},
+    args::{kernel, positive},
     exit::Outcome,
     models::Opener,
-    output::Output,
     progress::Terminal,
 };
 
@@ -97,8 +94,7 @@ impl QualityArgs {
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let asked = &args.quality;
     let paths = args.bodies()?;
-    refuse_overwriting(&[args.json.as_ref()], &[&paths[0], &paths[1]])?;
-    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let outputs = args.output.open(&[&paths[0], &paths[1]])?;
     let observer = Terminal::listening()?;
     let cutter = args.unit.count_options(&args.read, &observer)?.cutter;
     let read = args.read.options();
@@ -137,26 +133,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         diversity,
         model,
     };
-    write(args, json, &result)
-}
-
-/// Writes a result where it was asked for.
-pub(super) fn write<R: Serialize>(
-    args: &CompareArgs,
-    json: Option<Output>,
-    result: &R,
-) -> anyhow::Result<Outcome>
-where
-    Table: Exporter<R>,
-{
-    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
-    if let Some(json) = json {
-        json.write(&Json, result)?;
-    }
-    if !stdout_is_taken {
-        let unit = if args.bits { Unit::Bits } else { Unit::Nats };
-        Output::Stdout.write(&Table { unit }, result)?;
-    }
+    outputs.write(&result)?;
     Ok(Outcome::Fine)
 }
 
