@@ -29,6 +29,7 @@ pub(crate) mod comparison;
 pub(crate) mod data;
 mod pairs;
 mod quality;
+mod suggest;
 mod text;
 
 use std::io::{self, Write};

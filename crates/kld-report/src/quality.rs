@@ -44,7 +44,7 @@ fn body(letter: &str, body: &QualityBody) -> Vec<String> {
     vec![
         format!("{letter}  {}", shortened(&body.name, 60)),
         plural(body.documents, "document", "documents"),
-        format!("{} words", count(body.words as u64)),
+        plural(body.words, "word", "words"),
     ]
 }
 

@@ -20,6 +20,16 @@ pub enum Error {
         /// What was named.
         source_names: String,
     },
+    /// More text than may be held in memory.
+    #[error(
+        "{name}: more than {} MB of text up to here, and all of it is held in memory\n    hint: `kld text sample` draws an independent part", most / 1_000_000
+    )]
+    TooMuchText {
+        /// The document that went beyond it.
+        name: String,
+        /// Bytes that may be held.
+        most: usize,
+    },
     /// Nothing is left within the limit of memory.
     #[error(
         "{source_names}: its terms are so long and so rare that none is left within {limit} terms in memory; is it text? \
@@ -38,7 +48,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Text in another encoding, or no text.
-    #[error("{name}: not UTF-8 at byte {offset}")]
+    #[error("{name}: not UTF-8 at byte {offset} (--lossy goes on)")]
     NotUtf8 {
         /// The document.
         name: String,

@@ -34,7 +34,7 @@ pub(crate) struct TextArgs {
 /// What else is done with bodies of text.
 #[derive(Debug, Subcommand)]
 enum Task {
-    Count(count::CountArgs),
+    Count(Box<count::CountArgs>),
     Sample(Box<sample::SampleArgs>),
 }
 

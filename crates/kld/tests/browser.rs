@@ -244,7 +244,9 @@ fn pages_of_texts_fit_a_phone_and_ask_for_nothing() {
         "text human.txt machine.txt --quality --lines --features p.gguf --model p.gguf --resamples 20",
         "text human.txt machine.txt --pairs --features p.gguf --resamples 20 --permutations 9",
         "text human.txt machine.txt --window 20",
-        "text human.txt --expected p.gguf",
+        "text human.txt --expected p.gguf --context 64",
+        "text count human.txt machine.txt",
+        "suggest ngram:human.txt --history machine.txt --prefix the",
     ] {
         desk.printed(&format!("{arguments} --html page.html"));
         let mut browser = Browser::open(&desk.path("page.html")).unwrap();

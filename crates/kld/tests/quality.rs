@@ -251,9 +251,24 @@ fn pages_show_the_frontier_and_the_tables() {
     ] {
         assert!(pairs.contains(said), "{said}");
     }
-    let (expected, _) = page(&desk, "text human.jsonl --expected p.gguf");
-    for said in ["Token shift", "more expected", "By document"] {
-        assert!(expected.contains(said), "{said}");
+    for (arguments, says) in [
+        (
+            "text human.jsonl --expected p.gguf --context 64",
+            ["Token shift", "more expected", "By document"],
+        ),
+        (
+            "text count human.jsonl",
+            ["Most frequent", "of 1000", "different"],
+        ),
+        (
+            "suggest ngram:user.txt --history system.txt --prefix the",
+            ["keystrokes saved", "Weights", "What comes next"],
+        ),
+    ] {
+        let (page, _) = page(&desk, arguments);
+        for said in says {
+            assert!(page.contains(said), "{arguments}: {said}");
+        }
     }
 }
 
@@ -265,7 +280,9 @@ fn what_strangers_wrote_is_text_in_a_page() {
     for arguments in [
         "text hostile.txt hostile.txt --quality --lines",
         "text hostile.txt hostile.txt --pairs --permutations 9",
-        "text hostile.txt --expected p.gguf",
+        "text hostile.txt --expected p.gguf --context 64",
+        "text count hostile.txt",
+        "suggest ngram:hostile.txt --history hostile.txt --prefix said",
     ] {
         let (page, _) = page(&desk, arguments);
         assert_eq!(page.matches("<script").count(), 1, "{arguments}");

@@ -17,7 +17,7 @@ use crate::{Exporter, Terminal, format::shortened, pairs::left_out};
 const STYLE: &str = ".pairs td:nth-child(n+4), .pairs th:nth-child(n+4) { text-align: left; white-space: normal; min-width: 14rem; }";
 
 /// Pairs in the table; the JSON has them all.
-const LISTED: usize = 100;
+const LISTED: usize = 40;
 
 /// Characters of each text, as many as the result has.
 const TEXT_WIDTH: usize = 60;

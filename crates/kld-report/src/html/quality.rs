@@ -132,11 +132,12 @@ fn model_tiles(model: &ModelOnBoth) -> Markup {
 fn diversity_tiles(diversity: &Diversity) -> Markup {
     let first = |m: &&DiversityMeasure| FIRST.contains(&m.measure);
     let one = |m: &DiversityMeasure| {
-        let note = format!("of P: {}  {}", plus_minus(&m.reference), said(m.verdict));
+        let of_p = format!("of P: {}", plus_minus(&m.reference));
+        let note = [of_p.as_str(), said(m.verdict)].join("; ");
         estimate_tile(
             &format!("{} of Q", m.measure.name()),
             &m.candidate,
-            note.trim_end(),
+            note.trim_end_matches("; "),
         )
     };
     html! { @for measure in diversity.measures.iter().filter(first) { (one(measure)) } }

@@ -1,5 +1,6 @@
 //! The page of two bodies of text: a word-shift chart, the course of fragments, and the tables behind both.
 
+mod counts;
 mod course;
 mod expected;
 mod shift;

@@ -62,10 +62,10 @@ pub(crate) fn likeness(mauve: &MauveResult, source: &FeatureSource) -> Block {
 fn quantized(mauve: &MauveResult, source: &FeatureSource) -> String {
     let quantization = &mauve.quantization;
     format!(
-        "features: {}, {} wide; {} components for {} of the variance, {} buckets, {}; c = {}",
+        "features: {}, {} wide; {} for {} of the variance, {} buckets, {}; c = {}",
         shortened(&source.name, 60),
         mauve.features.width,
-        quantization.components,
+        plural(quantization.components, "component", "components"),
         share(quantization.variance),
         quantization.buckets,
         plural(quantization.seeds, "quantization", "quantizations"),

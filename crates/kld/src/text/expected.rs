@@ -8,11 +8,11 @@ use kld_core::result::TextExpectation;
 use kld_eval::{Cut, Fragment, Protocol, Scored, score::score, text::Content};
 use kld_text::read::{ReadOptions, read_documents};
 
-use super::outputs::Outputs;
 use crate::{
     args::{WorkArgs, positive},
     exit::Outcome,
     models::Opener,
+    output::Outputs,
     progress::Terminal,
 };
 

@@ -9,13 +9,13 @@ use kld_text::{
     count::count_texts,
     pairs::{PairedCounts, Permutations, cosine_distance},
     quality::{Places, mauve, places},
-    read::{Document, ReadOptions, read_documents},
+    read::{Document, read_documents},
     segment::Cutter,
 };
 
 use super::{
     compare::CompareArgs,
-    quality::{Asked, Found, by_line},
+    quality::{Asked, Found, by_line, held_in_memory},
 };
 use crate::{exit::Outcome, progress::Terminal};
 
@@ -114,7 +114,7 @@ impl Paired {
             field.map_or(path.to_string(), |field| format!("{path} ({field})"))
         });
         let side = |side: usize| -> anyhow::Result<Vec<Document>> {
-            let mut options: ReadOptions = args.read.options();
+            let mut options = held_in_memory(args);
             if let Some(field) = args.quality.fields.get(side) {
                 options.field.clone_from(field);
             }

@@ -27,6 +27,9 @@ use crate::{
 /// Tokens that a model reads at once where nothing else is asked for.
 const USUAL_CONTEXT: usize = 512;
 
+/// Bytes of text in a body: numbers for its words and runs of words take some twenty times as much.
+const MOST_TEXT: usize = 64_000_000;
+
 /// Generated text beside what people wrote, and texts in pairs.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Quality and pairs")]
@@ -97,7 +100,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let outputs = args.output.open(&[&paths[0], &paths[1]])?;
     let observer = Terminal::listening()?;
     let cutter = args.unit.count_options(&args.read, &observer)?.cutter;
-    let read = args.read.options();
+    let read = held_in_memory(args);
     let body = |path: &Path| Body::read(path, &read, asked.lines, &cutter);
     let bodies = [body(&paths[0]).context("A")?, body(&paths[1]).context("B")?];
     let texts = bodies.each_ref().map(Body::texts);
@@ -190,6 +193,14 @@ fn fragment(document: &Document) -> Fragment {
     Fragment {
         name: document.name.clone(),
         content: Content::Text(document.text.clone()),
+    }
+}
+
+/// How texts are read that are held in memory, with all of their runs of words.
+pub(super) fn held_in_memory(args: &CompareArgs) -> ReadOptions {
+    ReadOptions {
+        most_bytes: MOST_TEXT,
+        ..args.read.options()
     }
 }
 

@@ -10,6 +10,9 @@ use super::grams::Corpus;
 /// Shorter runs are not listed: every text has them.
 const SHORTEST: usize = 4;
 
+/// Words of a run that are spelled out: a copied document need not stand in the result as a whole.
+const SPELLED: usize = 60;
+
 /// At most `count` spans, the longest first; none that lies within one listed before it.
 pub(super) fn longest(corpus: &Corpus<'_>, documents: &[usize], count: usize) -> Vec<RepeatedSpan> {
     let laid = Laid::of(corpus, documents);
@@ -44,7 +47,7 @@ pub(super) fn longest(corpus: &Corpus<'_>, documents: &[usize], count: usize) ->
             words,
             times: places.len(),
             documents: laid.documents_of(places),
-            text: corpus.spelled(&laid.signs[place..place + words]),
+            text: corpus.spelled(&laid.signs[place..place + words.min(SPELLED)]),
         });
     }
     spans
