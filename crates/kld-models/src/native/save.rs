@@ -53,11 +53,10 @@ impl DifferentiableModel {
     }
 
     fn write_weights(&self, path: &Path) -> Result<()> {
-        let weights = self.weights()?;
-        let variables = self.variables();
+        let (weights, shapes) = (self.weights(), self.shapes());
         let tensors = weights
             .iter()
-            .map(|(name, values)| (name.as_str(), variables[name].dims().to_vec(), &values[..]));
+            .map(|(name, values)| (name.as_str(), shapes[name].clone(), &values[..]));
         tensor_file::write(path, tensors, ("format", "pt".to_owned()))
     }
 
@@ -96,5 +95,5 @@ fn generation_config(settings: &Map<String, Value>) -> Value {
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
-    write_text(path, &format!("{value:#}\n"))
+    write_text(path, format!("{value:#}\n"))
 }
