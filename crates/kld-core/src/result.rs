@@ -16,6 +16,7 @@ mod text_expected;
 mod text_fragments;
 mod text_sample;
 mod train;
+mod watch;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -44,6 +45,7 @@ pub use text_sample::{
     TEXT_SAMPLE_SCHEMA, TextSample,
 };
 pub use train::{CurvePoint, Ended, Gauge, Training};
+pub use watch::Watch;
 
 use serde::{Deserialize, Serialize};
 

@@ -31,6 +31,7 @@ mod pairs;
 mod quality;
 mod suggest;
 mod text;
+mod watch;
 
 use std::io::{self, Write};
 

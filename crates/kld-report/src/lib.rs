@@ -5,6 +5,7 @@
 mod block;
 mod compare;
 mod csv_table;
+mod curve;
 mod dist;
 mod explain;
 pub mod format;
@@ -23,6 +24,7 @@ mod text_fragments;
 mod text_sample;
 mod tokens;
 mod train;
+mod watch;
 
 use std::io::{self, Write};
 

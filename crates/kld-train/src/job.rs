@@ -93,7 +93,8 @@ impl<'a> Running<'a> {
         job.student.freeze(&settings.freeze)?;
         let folder = Folder::begin(&job.folder, &job.header)?;
         let (mut state, mut moments) = (State::default(), Moments::default());
-        if folder.last().exists() {
+        let goes_on = folder.last().exists();
+        if goes_on {
             let checkpoint = Checkpoint::read(&folder.last()).map_err(Error::bad_checkpoint)?;
             job.student.set_weights(&checkpoint.weights)?;
             (state, moments) = (checkpoint.state, checkpoint.moments);
@@ -105,7 +106,7 @@ impl<'a> Running<'a> {
         let sample = sample.into_iter().map(|i| job.training[i].window.clone());
         Ok(Self {
             sample: sample.collect(),
-            metrics: Metrics::open(&folder.metrics(), state.step)?,
+            metrics: Metrics::open(folder.path(), goes_on.then_some(state.step))?,
             order: Order::new(job.training.len(), settings.seed),
             job,
             work,
