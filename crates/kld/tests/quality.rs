@@ -289,3 +289,74 @@ fn what_strangers_wrote_is_text_in_a_page() {
         assert!(page.contains("default-src 'none'"), "{arguments}");
     }
 }
+
+/// A file of the repository, as seen from the program's crate.
+fn shipped(name: &str) -> String {
+    format!("{}/../../{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn quality_and_diversity_move_with_the_temperature() {
+    let desk = Desk::new();
+    let (model, human) = (
+        shipped("assets/austen"),
+        shipped("data/sampled/human.jsonl"),
+    );
+    let [cold, fair, hot] = ["0.5", "1.0", "1.6"].map(|temperature| {
+        let machine = shipped(&format!("data/sampled/machine-{temperature}.jsonl"));
+        desk.json(&format!(
+            "text {human} {machine} --quality --features {model} --model {model} --model-context 128 --resamples 20"
+        ))
+    });
+    let number = |value: &Value| value.as_f64().unwrap();
+    // The colder, the more it repeats; at 1 it is the model itself, more varied than people by little.
+    for (name, grows) in [
+        ("self_bleu", false),
+        ("compression_ratio", false),
+        ("zipf", false),
+        ("entropy_corrected", true),
+        ("mattr", true),
+        ("expected_distinct2", true),
+    ] {
+        let [a, b, c] =
+            [&cold, &fair, &hot].map(|r| number(&measure(r, name)["candidate"]["value"]));
+        assert!(
+            (a < b && b < c) == grows && (a > b && b > c) != grows,
+            "{name}: {a} {b} {c}"
+        );
+        assert_eq!(
+            measure(&cold, name)["verdict"],
+            "candidate_repeats_more",
+            "{name}"
+        );
+        assert_eq!(
+            measure(&hot, name)["verdict"],
+            "candidate_varies_more",
+            "{name}"
+        );
+    }
+    // Of its own texts at temperature 1 a model expects the frequencies that they have, but for chance; of others it does not.
+    let excess = |r: &Value| {
+        let frequency = &r["model"]["candidate"]["frequency"];
+        number(&frequency["kl"]) - number(&frequency["sampling_floor"])
+    };
+    assert!(excess(&fair).abs() < 0.01, "{}", excess(&fair));
+    assert!(excess(&cold) > 0.1 && excess(&hot) > 0.1);
+    let perplexity = |r: &Value| number(&r["model"]["candidate"]["perplexity"]["value"]);
+    assert!(perplexity(&cold) < perplexity(&fair) && perplexity(&fair) < perplexity(&hot));
+    let mauve = |r: &Value| number(&r["mauve"]["plain"]["mauve"]["value"]);
+    assert!(mauve(&fair) > mauve(&cold) && mauve(&fair) > mauve(&hot));
+}
+
+#[test]
+fn the_sampler_in_numpy_thinks_what_the_engine_thinks() {
+    let desk = Desk::new();
+    let (model, prompts) = (
+        shipped("assets/austen"),
+        shipped("data/sampled/prompts.jsonl"),
+    );
+    let score = desk.json(&format!("score {model} --text {prompts} --score all"));
+    let nll = score["cross_entropy"]["value"].as_f64().unwrap();
+    // What data/sampled/generate.py prints; one of the prompts is cut into one token less here.
+    assert!((nll - 3.903_97).abs() < 0.002, "{nll}");
+}

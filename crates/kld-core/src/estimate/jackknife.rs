@@ -14,7 +14,7 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::{Estimate, student_t_975};
+use super::{Estimate, student_t};
 
 /// A statistic of the whole, and of the whole without each of its groups.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ impl Jackknife {
 }
 
 fn with_error(value: f64, error: Option<f64>, degrees: f64) -> Estimate {
-    let half = error.map(|error| student_t_975(degrees) * error);
+    let half = error.map(|error| student_t(0.975, degrees) * error);
     Estimate {
         value,
         standard_error: error,

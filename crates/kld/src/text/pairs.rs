@@ -209,7 +209,10 @@ impl Meaning {
 fn ranked(paired: &Paired, counts: &PairedCounts, meaning: Option<&Meaning>) -> Vec<Pair> {
     let count = counts.pairs();
     let [first, second] = paired.texts();
-    let begins = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    let begins = |text: &str| {
+        let words: Vec<&str> = text.split_whitespace().take(SHOWN).collect();
+        words.join(" ").chars().take(SHOWN).collect::<String>()
+    };
     let mut pairs: Vec<Pair> = (0..count)
         .map(|i| Pair {
             number: paired.numbers[i],
