@@ -1,6 +1,7 @@
 //! How far the student is, on windows that it may or may not have learnt from.
 
 use kld_core::estimate::{Cluster, Estimate, Window as WindowMean};
+use kld_core::result::Gauge;
 use kld_kernels::PairOptions;
 use kld_models::native::DifferentiableModel;
 use kld_models::{LogitSource, Window};
@@ -13,8 +14,8 @@ use crate::{Error, Result};
 /// What was measured, window by window, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// Whether there is a teacher to be far from.
-    pub taught: bool,
+    /// What is to become small.
+    pub gauge: Gauge,
     /// Sums.
     pub windows: Vec<WindowSums>,
 }
@@ -38,13 +39,19 @@ pub struct WindowSums {
 }
 
 impl Measured {
-    /// The mean of what is to become small: D(P‖Q), without a teacher −ln Q(observed).
+    /// The mean of what is to become small.
     #[must_use]
-    pub fn gauge(&self) -> Estimate {
+    pub fn gauged(&self) -> Estimate {
         self.mean(self.gauge_of())
     }
 
-    /// By how much [`gauge`](Self::gauge) is above that of another measurement of the same windows: their difference, paired, whose
+    /// The mean of a divergence from the teacher, if there is one.
+    #[must_use]
+    pub fn divergence(&self, sum: impl Fn(&WindowSums) -> f64) -> Option<Estimate> {
+        (self.gauge != Gauge::CrossEntropy).then(|| self.mean(sum))
+    }
+
+    /// By how much [`gauged`](Self::gauged) is above that of another measurement of the same windows: their difference, paired, whose
     /// error is far smaller than that of either.
     ///
     /// # Panics
@@ -68,7 +75,11 @@ impl Measured {
     }
 
     fn gauge_of(&self) -> fn(&WindowSums) -> f64 {
-        if self.taught { |w| w.kl } else { |w| w.nll }
+        match self.gauge {
+            Gauge::Kl => |w| w.kl,
+            Gauge::ReverseKl => |w| w.reverse_kl,
+            Gauge::CrossEntropy => |w| w.nll,
+        }
     }
 }
 
@@ -97,7 +108,7 @@ pub fn measure(
 ) -> Result<Measured> {
     let one = |index: usize| measure_window(student, teaching, index, &windows[index]);
     Ok(Measured {
-        taught: teaching.teacher.is_some(),
+        gauge: teaching.gauge(),
         windows: in_parallel(windows.len(), work.threads, one)?,
     })
 }
@@ -159,19 +170,6 @@ impl WindowSums {
             self.nll += single.observed.map_or(0.0, |seen| seen.nll);
         }
         Ok(())
-    }
-}
-
-/// The difference of two independent means, with the error that follows from theirs and an interval of ±1.96 of it.
-pub(crate) fn difference(a: &Estimate, b: &Estimate) -> Estimate {
-    let value = a.value - b.value;
-    let both = a.standard_error.zip(b.standard_error);
-    let error = both.map(|(a, b)| a.hypot(b));
-    Estimate {
-        value,
-        standard_error: error,
-        low: error.map(|e| value - 1.96 * e),
-        high: error.map(|e| value + 1.96 * e),
     }
 }
 

@@ -104,7 +104,7 @@ impl Folder {
         let file = path.join(HEADER);
         let text = serde_json::to_string_pretty(header)
             .map_err(|e| Error::bad_run(&file, e.to_string()))?;
-        tensor_file::write_text(&file, &(text + "\n"))?;
+        tensor_file::write_file(&file, &(text + "\n"))?;
         Ok(Self(path.to_owned()))
     }
 
