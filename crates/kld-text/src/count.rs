@@ -14,6 +14,7 @@ mod batch;
 mod file;
 mod parts;
 mod pipeline;
+mod recent;
 mod run;
 mod table;
 mod tally;

@@ -5,7 +5,7 @@
     reason = "a test that cannot read its own data has failed"
 )]
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use kld_core::observer::Silent;
 use kld_text::{
@@ -39,6 +39,35 @@ fn counted(path: &PathBuf, options: &CountOptions) -> CountTable {
 
 fn texts() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("x y z ([a-d ]{0,8}|世界和平。|\n){0,12}", 1..8)
+}
+
+/// More different words than are counted without being looked up, long ones among them, in more documents than there are parts.
+#[test]
+fn many_words_are_counted_as_a_plain_map_counts_them() {
+    let word = |i: u64| {
+        format!(
+            "{}{}",
+            ["w", "quite-a-", "word_of_more_than_fifteen_"][i as usize % 3],
+            i * i % 30_011
+        )
+    };
+    let texts: Vec<String> = (0..300)
+        .map(|text| (0..1000).map(|i| word(i * text % 40_000) + " ").collect())
+        .collect();
+    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+    for word in texts
+        .iter()
+        .flat_map(|text| text.split([' ', '-']))
+        .filter(|word| !word.is_empty())
+    {
+        *expected.entry(word.to_owned()).or_default() += 1;
+    }
+    let table = count_texts(texts.iter().map(String::as_str), &CountOptions::default()).unwrap();
+    let counted: BTreeMap<String, u64> = table
+        .terms()
+        .map(|term| (term.term.to_owned(), term.count()))
+        .collect();
+    assert_eq!(counted, expected);
 }
 
 proptest! {

@@ -43,7 +43,8 @@ impl PartCounts {
 
     /// Adds all counts of another.
     pub(crate) fn merge(&mut self, other: &Self) {
-        let mut at = 0;
+        let begin = other.0.first().map_or(0, |&word| unpacked(word).0);
+        let mut at = self.0.partition_point(|&word| unpacked(word).0 < begin);
         for &word in &other.0 {
             let (part, count) = unpacked(word);
             while self.0.get(at).is_some_and(|&here| unpacked(here).0 < part) {

@@ -101,9 +101,13 @@ pub fn count_texts<'a>(
     options: &CountOptions,
 ) -> Result<CountTable> {
     let mut tally = Tally::new(options.counted());
-    for (document, text) in texts.into_iter().enumerate() {
+    let part = |document| of_document(document as u64);
+    let mut texts: Vec<_> = texts.into_iter().enumerate().collect();
+    // Changing the part costs time.
+    texts.sort_by_key(|(document, _)| part(*document));
+    for (document, text) in texts {
         tally.terms.begin_document();
-        let terms = tally.count(text, of_document(document as u64), &options.cutter)?;
+        let terms = tally.count(text, part(document), &options.cutter)?;
         let header = tally.header();
         header.documents += 1;
         header.bytes += text.len() as u64;

@@ -113,7 +113,7 @@ impl CountTable {
     #[must_use]
     pub fn count(&self, term: &str) -> u64 {
         self.vocabulary
-            .find(term)
+            .find(term.into())
             .map_or(0, |number| self.counts[number as usize].total())
     }
 
@@ -121,7 +121,7 @@ impl CountTable {
     #[must_use]
     pub fn terms(&self) -> impl ExactSizeIterator<Item = Term<'_>> {
         self.vocabulary.sorted().into_iter().map(|number| Term {
-            term: self.vocabulary.term(number),
+            term: self.vocabulary.term(number).text(),
             parts: &self.counts[number as usize],
         })
     }
@@ -173,13 +173,13 @@ impl CountTable {
 
     /// Adds a count of a term in a part.
     pub(super) fn add(&mut self, term: &str, part: u8, count: u64) {
-        let number = self.vocabulary.number(term) as usize;
+        let number = self.vocabulary.number(term.into()) as usize;
         self.at(number).add(part, count);
     }
 
     pub(super) fn at(&mut self, number: usize) -> &mut PartCounts {
-        if number == self.counts.len() {
-            self.counts.push(PartCounts::default());
+        if number >= self.counts.len() {
+            self.counts.resize_with(number + 1, PartCounts::default);
         }
         &mut self.counts[number]
     }

@@ -2,19 +2,38 @@
 
 use kld_core::result::Counted;
 
-use super::table::{CountTable, Header};
-use crate::{Result, segment::Cutter};
+use super::{
+    recent::Recent,
+    table::{CountTable, Header},
+};
+use crate::{
+    Result,
+    segment::{Cutter, Span},
+};
 
 /// A table in the making.
 ///
 /// Within a part a term costs one look-up and one addition; only at its end are the counts put to it.
 pub(super) struct Tally {
-    table: CountTable,
     pub(super) terms: Terms,
+    counts: Counts,
+}
+
+/// What was counted, and what is being counted.
+struct Counts {
+    table: CountTable,
     part: u8,
-    /// Counts of this part, by number of the term.
-    here: Vec<u32>,
-    /// The terms of this part.
+    /// Counts of this part.
+    recent: Recent,
+    others: Others,
+}
+
+/// Counts of the terms of a part that are not among the recent ones.
+#[derive(Default)]
+struct Others {
+    /// By number of the term.
+    counts: Vec<u32>,
+    /// The terms whose count is not 0.
     touched: Vec<u32>,
 }
 
@@ -22,59 +41,86 @@ impl Tally {
     pub(super) fn new(counted: Counted) -> Self {
         Self {
             terms: Terms::new(&counted),
-            table: CountTable::new(counted),
-            part: 0,
-            here: Vec::new(),
-            touched: Vec::new(),
+            counts: Counts {
+                table: CountTable::new(counted),
+                part: 0,
+                recent: Recent::default(),
+                others: Others::default(),
+            },
         }
     }
 
     /// Counts the terms of a text into a part; returns how many there were.
     pub(super) fn count(&mut self, text: &str, part: u8, cutter: &Cutter) -> Result<u64> {
-        if part != self.part {
-            self.end_part();
-            self.part = part;
-        }
-        let Self {
-            table,
-            terms,
-            here,
-            touched,
-            ..
-        } = self;
+        let Self { terms, counts } = self;
+        counts.go_to(part);
         let mut total = 0;
         terms.each(text, cutter, |term| {
-            let number = table.vocabulary.number(term);
-            if number as usize == here.len() {
-                here.push(0);
-            }
-            let count = &mut here[number as usize];
-            if *count == 0 {
-                touched.push(number);
-            }
-            *count += 1;
             total += 1;
+            if !counts.recent.count(term) {
+                counts.add(term);
+            }
         })?;
         Ok(total)
     }
 
-    fn end_part(&mut self) {
-        for number in self.touched.drain(..) {
-            let count = std::mem::take(&mut self.here[number as usize]);
-            self.table
-                .at(number as usize)
-                .add(self.part, u64::from(count));
-        }
-    }
-
     pub(super) fn header(&mut self) -> &mut Header {
-        &mut self.table.header
+        &mut self.counts.table.header
     }
 
     /// The table of all that was counted.
     pub(super) fn finish(mut self) -> CountTable {
-        self.end_part();
-        self.table
+        self.counts.end_part();
+        self.counts.table
+    }
+}
+
+impl Counts {
+    fn go_to(&mut self, part: u8) {
+        if part != self.part {
+            self.end_part();
+            self.part = part;
+        }
+    }
+
+    /// Counts a term that is not among the recent ones.
+    #[inline(never)]
+    fn add(&mut self, term: Span<'_>) {
+        let number = self.table.vocabulary.number(term);
+        let (number, count) = self.recent.put(term, number);
+        self.others.add(number, count);
+    }
+
+    fn end_part(&mut self) {
+        self.recent
+            .drain(|number, count| self.others.add(number, count));
+        self.others.drain(|number, count| {
+            let counts = self.table.at(number as usize);
+            counts.add(self.part, u64::from(count));
+        });
+    }
+}
+
+impl Others {
+    fn add(&mut self, number: u32, count: u32) {
+        if count == 0 {
+            return;
+        }
+        let at = number as usize;
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        if self.counts[at] == 0 {
+            self.touched.push(number);
+        }
+        self.counts[at] += count;
+    }
+
+    /// Hands on every number with its count, which is 0 afterwards.
+    fn drain(&mut self, mut each: impl FnMut(u32, u32)) {
+        for number in self.touched.drain(..) {
+            each(number, std::mem::take(&mut self.counts[number as usize]));
+        }
     }
 }
 
@@ -108,15 +154,15 @@ impl Terms {
         &mut self,
         text: &str,
         cutter: &Cutter,
-        mut each: impl FnMut(&str),
+        mut each: impl FnMut(Span<'_>),
     ) -> Result<()> {
         if self.grams.size == 1 {
-            return cutter.each(text, each);
+            return cutter.each_span(text, each);
         }
         cutter.each(text, |unit| {
             self.grams.push(unit);
             if let Some(gram) = self.grams.last() {
-                each(gram);
+                each(gram.into());
             }
         })
     }

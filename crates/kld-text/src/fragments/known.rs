@@ -35,11 +35,11 @@ impl Known {
         let mut vocabulary = Vocabulary::default();
         let mut counts = Vec::with_capacity(reference.vocabulary());
         for term in reference.terms() {
-            vocabulary.number(term.term);
+            vocabulary.number(term.term.into());
             counts.push(term.count());
         }
         for term in candidate.terms() {
-            vocabulary.number(term.term);
+            vocabulary.number(term.term.into());
         }
         counts.resize(vocabulary.len(), 0);
         Self {
@@ -51,7 +51,7 @@ impl Known {
 
     /// The number of a term, if it is in one of the tables.
     pub(super) fn number(&self, term: &str) -> Option<u32> {
-        self.vocabulary.find(term)
+        self.vocabulary.find(term.into())
     }
 
     /// Measures a fragment, given the count of each of its terms. NaN for one that leaves no rest.
@@ -96,7 +96,7 @@ impl Known {
         Measured {
             kl: estimator.kl(&p, &q),
             carried_by: largest
-                .map(|(_, number)| self.vocabulary.term(*number).to_owned())
+                .map(|(_, number)| self.vocabulary.term(*number).text().to_owned())
                 .collect(),
         }
     }

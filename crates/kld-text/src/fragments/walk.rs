@@ -52,7 +52,7 @@ fn stretches(batch: Batch, options: &CountOptions, known: &Known) -> Result<Vec<
         let read = piece.read(&options.read)?;
         let mut terms = Vec::new();
         cut.each(&read.text, &options.cutter, |term| {
-            terms.extend(known.number(term));
+            terms.extend(known.number(&term));
         })?;
         Ok(Stretch {
             name: read.name,

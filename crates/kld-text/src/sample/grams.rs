@@ -24,7 +24,7 @@ impl<'a> Grams<'a> {
     pub(super) fn each(&mut self, text: &str, mut each: impl FnMut(u64, &str)) -> Result<()> {
         self.terms.begin_document();
         self.terms
-            .each(text, self.cutter, |gram| each(hash(gram), gram))
+            .each(text, self.cutter, |gram| each(hash(&gram), &gram))
     }
 
     /// The numbers of a document's different n-grams, in their order.

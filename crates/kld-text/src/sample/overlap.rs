@@ -100,7 +100,7 @@ fn found(
         let read = piece.read(&options.read)?;
         let mut grams = Vec::new();
         terms.each(&read.text, &options.cutter, |gram| {
-            grams.extend(Some(hash(gram)).filter(|gram| asked.contains(gram)));
+            grams.extend(Some(hash(&gram)).filter(|gram| asked.contains(gram)));
         })?;
         Ok(Found {
             document: read.name,

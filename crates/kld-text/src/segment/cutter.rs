@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use kld_core::result::{Counted, CountedUnit};
 
-use super::{Segmenter, Unit};
+use super::{Segmenter, Span, Unit};
 use crate::{Error, Result};
 
 /// A tokenizer, as this crate needs it: kept apart, so that no model is needed for words.
@@ -42,10 +42,15 @@ impl Cutter {
     ///
     /// If the tokenizer fails; words and characters never do.
     pub fn each(&self, text: &str, mut each: impl FnMut(&str)) -> Result<()> {
+        self.each_span(text, |unit| each(&unit))
+    }
+
+    /// The same, with the units where they stand.
+    pub(crate) fn each_span(&self, text: &str, mut each: impl FnMut(Span<'_>)) -> Result<()> {
         match self {
-            Self::Segmenter(segmenter) => segmenter.each(text, each),
+            Self::Segmenter(segmenter) => segmenter.each_span(text, each),
             Self::Tokenizer(tokenizer) => tokenizer
-                .tokens(text, &mut each)
+                .tokens(text, &mut |token| each(token.into()))
                 .map_err(Error::Tokenizer)?,
         }
         Ok(())
