@@ -12,6 +12,7 @@ use kld_core::estimate::Estimate;
 use kld_core::observer::Progress;
 use kld_core::result::{CurvePoint, Ended, Gauge, Training};
 use kld_models::native::DifferentiableModel;
+use kld_models::tensor_file::Float;
 use kld_models::{LogitSource, Window};
 
 use crate::checkpoint::{Checkpoint, State};
@@ -39,8 +40,12 @@ pub struct Job<'a> {
     pub folder: PathBuf,
     /// Where the tokenizer's files are, if they are in a folder.
     pub tokenizer_folder: Option<PathBuf>,
+    /// What the exported weights are rounded to.
+    pub export_as: Float,
     /// What the training is.
     pub header: Header,
+    /// All of it as its user would tell it, kept in the folder to be told again.
+    pub configuration: String,
     /// What the user should know of how the text was split.
     pub warnings: Vec<String>,
 }
@@ -91,7 +96,7 @@ impl<'a> Running<'a> {
     fn begin(mut job: Job<'a>, work: Work) -> Result<Self> {
         let settings = &job.header.settings;
         job.student.freeze(&settings.freeze)?;
-        let folder = Folder::begin(&job.folder, &job.header)?;
+        let folder = Folder::begin(&job.folder, &job.header, &job.configuration)?;
         let (mut state, mut moments) = (State::default(), Moments::default());
         if folder.last().exists() {
             let checkpoint = Checkpoint::read(&folder.last()).map_err(Error::bad_checkpoint)?;
@@ -270,9 +275,11 @@ impl<'a> Running<'a> {
         let best = Checkpoint::read(&self.folder.best())?;
         self.job.student.set_weights(&best.weights)?;
         let model = self.folder.model();
-        self.job
-            .student
-            .save(&model, self.job.tokenizer_folder.as_deref())?;
+        self.job.student.save(
+            &model,
+            self.job.tokenizer_folder.as_deref(),
+            self.job.export_as,
+        )?;
         Ok(model)
     }
 

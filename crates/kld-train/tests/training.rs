@@ -11,7 +11,8 @@ use kld_core::observer::Silent;
 use kld_core::result::{Ended, Gauge, Training};
 use kld_kernels::Kernel;
 use kld_models::native::{DifferentiableModel, LoadOptions, NativeModel};
-use kld_models::{LogitSource, Tokenizer, Window, tensor_file, tokenizer::SpecialTokens};
+use kld_models::tensor_file::{self, Float};
+use kld_models::{LogitSource, Tokenizer, Window, tokenizer::SpecialTokens};
 use kld_testkit::tiny_model;
 use kld_train::{Error, Header, Job, Result, Schedule, Settings, Shape, Split, Work, split, train};
 use tempfile::TempDir;
@@ -107,6 +108,8 @@ impl Desk {
             held_out: self.split.held_out.clone(),
             folder: self.folder.path().join(run),
             tokenizer_folder: Some(tiny_model("llama")),
+            export_as: Float::F32,
+            configuration: String::new(),
             header,
             warnings: Vec::new(),
         };
@@ -367,13 +370,42 @@ fn a_student_can_be_a_part_of_its_teacher_or_begin_afresh() {
     );
 }
 
+#[test]
+fn a_weight_beyond_the_range_of_f16_is_not_written_as_infinite() {
+    let mut model = student("llama");
+    let mut weights = model.weights().unwrap();
+    weights.get_mut("model.norm.weight").unwrap()[3] = -1e5;
+    model.set_weights(&weights).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let refused = model.save(folder.path(), None, Float::F16).unwrap_err();
+    let told = "'model.norm.weight' has values beyond the range of float16";
+    assert!(refused.to_string().contains(told), "{refused}");
+    model.save(folder.path(), None, Float::Bf16).unwrap();
+}
+
 /// What is written is read as the same model, also without the files of the tokenizer it came with.
 fn round_trip(model: &DifferentiableModel) {
     let folder = tempfile::tempdir().unwrap();
     let path: &Path = folder.path();
-    model.save(path, None).unwrap();
+    model.save(path, None, Float::F32).unwrap();
     let tokenizer = Tokenizer::from_folder(path).unwrap();
     assert!(tokenizer.first_difference(model.tokenizer()).is_none());
     let read = DifferentiableModel::open(path, tokenizer).unwrap();
     assert_eq!(read.weights().unwrap(), model.weights().unwrap());
+
+    for (float, digits) in [(Float::F16, 11), (Float::Bf16, 8)] {
+        model.save(path, None, float).unwrap();
+        let tokenizer = Tokenizer::from_folder(path).unwrap();
+        let read = DifferentiableModel::open(path, tokenizer).unwrap();
+        assert_eq!(read.card().parameters, model.card().parameters);
+        assert_eq!(read.card().bytes, 2 * read.card().parameters);
+        let read = read.weights().unwrap();
+        for (name, values) in model.weights().unwrap() {
+            for (&found, &exact) in read[&name].iter().zip(&values) {
+                // Half a unit of the last digit; the second term is that of the smallest numbers of f16.
+                let error = exact.abs() * 0.5_f32.powi(digits) + 0.5_f32.powi(25);
+                assert!((found - exact).abs() <= error, "{name}: {found} {exact}");
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! `kld train TEACHER --student S --text T… --run DIR`
 
 mod arguments;
+mod configuration;
 mod plan;
 mod text;
 
@@ -10,10 +11,12 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use kld_core::result::{Ended, Training};
 use kld_eval::{Content, prepare::compared_columns, run::is_taken};
-use kld_models::{LogitSource, Tokenizer, hub::Format, native::DifferentiableModel};
+use kld_models::{
+    LogitSource, Tokenizer, hub::Format, native::DifferentiableModel, tensor_file::Float,
+};
 use kld_report::{Json, Terminal as Table, Unit};
 use kld_train::{Error, Header, Job, is_run, train};
 
@@ -26,6 +29,7 @@ use crate::{
     run_folder::storable,
 };
 use arguments::{SettingsArgs, part};
+pub(crate) use configuration::completed;
 
 /// Draw a student towards a teacher, or towards the text itself, by gradient descent on a divergence
 ///
@@ -50,6 +54,11 @@ pub(crate) struct TrainArgs {
     #[arg(long, conflicts_with_all = ["loss", "mix", "temperature", "layers"])]
     text_only: bool,
 
+    /// Take settings from a TOML file: the flags by their names without --, `teacher = "…"`, `rate = 1e-3`, `text = ["books"]`. What
+    /// is told here is stronger. The run keeps all of its own in DIR/run.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     #[command(flatten)]
     begins: BeginArgs,
 
@@ -65,7 +74,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
 
-    /// Go on with the run in the folder of --run. With no other arguments than these two, those of the run are taken
+    /// Go on with the run in the folder of --run. What is not told again is as it was begun; --threads, --dtype and --json may be other
+    /// than before
     #[arg(long)]
     resume: bool,
 
@@ -94,6 +104,11 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     work: WorkArgs,
 
+    /// What the weights of DIR/model are rounded to; training itself is in f32. A run that has ended is written anew with
+    /// --resume --dtype f16
+    #[arg(long, value_enum, default_value = "f32", help_heading = "Output")]
+    dtype: FloatName,
+
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
@@ -101,6 +116,24 @@ pub(crate) struct TrainArgs {
     /// Show divergences in bits instead of nats
     #[arg(long, help_heading = "Output")]
     bits: bool,
+}
+
+/// Names of floating-point types on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FloatName {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<FloatName> for Float {
+    fn from(name: FloatName) -> Self {
+        match name {
+            FloatName::F32 => Self::F32,
+            FloatName::F16 => Self::F16,
+            FloatName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// What the student begins as.
@@ -124,7 +157,8 @@ struct BeginArgs {
 const USAGE: &str = "\
 kld train [OPTIONS] <TEACHER> <--student <MODEL>|--new <CONFIG>|--layers <N>> --text <PATH>... --run <DIR>
        kld train [OPTIONS] --text-only <--student <MODEL>|--new <CONFIG>> --text <PATH>... --run <DIR>
-       kld train --run <DIR> --resume";
+       kld train --config <FILE> [OPTIONS]
+       kld train --run <DIR> --resume [OPTIONS]";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -135,13 +169,15 @@ Examples:
   kld train org/teacher --layers 6 --text books/ --run small --early-stop patience=5 --penalty l2:0.1
   kld train org/teacher --layers 6 --text books/ --run small --dry-run   # parameters, memory, steps, time
   kld train --run small --resume                                         # after Ctrl-C, kill -9 or a power cut
+  kld train --run small --resume --dtype f16                             # write the model anew, in half the bytes
+  kld train --config small/run.toml --run other --rate 3e-4              # the same anew with another rate
   kld compare org/teacher small/model --text other.txt                   # how far is it still?
 
 Exit codes: 0 fine · 2 wrong input, file or usage, or training diverged · 3 interrupted (go on with --resume)";
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let named = [&args.teacher, &args.begins.student].into_iter().flatten();
-    let inputs = named.map(Path::new);
+    let inputs = named.map(Path::new).chain(args.config.as_deref());
     let texts = args.text.text.iter().chain(&args.held_out_text);
     let inputs: Vec<&Path> = inputs.chain(texts.map(PathBuf::as_path)).collect();
     refuse_overwriting(&[args.json.as_ref()], &inputs)?;
@@ -222,6 +258,8 @@ impl TrainArgs {
             held_out: split.held_out,
             folder: self.run.clone(),
             tokenizer_folder,
+            export_as: self.dtype.into(),
+            configuration: configuration::complete(env::args_os().collect(), &header.settings)?,
             header,
             warnings: split.warnings,
         })
@@ -309,9 +347,9 @@ fn folder_of(opener: &Opener, name: &str) -> anyhow::Result<PathBuf> {
 
 fn explained(error: Error) -> anyhow::Error {
     match error {
-        Error::RunDiffers { .. } => {
-            anyhow::Error::new(error).context("cannot go on; to begin anew name another folder")
-        }
+        Error::RunDiffers { .. } => anyhow::Error::new(error).context(
+            "cannot go on with other settings, models or text; to begin anew name another folder",
+        ),
         error => error.into(),
     }
 }

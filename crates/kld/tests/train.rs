@@ -103,6 +103,37 @@ fn after_kill_9_a_run_goes_on_to_the_same_weights() {
 }
 
 #[test]
+fn settings_come_from_a_file_and_a_run_keeps_all_of_its_own() {
+    let desk = desk();
+    let file = "teacher = 'teacher'\nstudent = 'student'\ntext = ['long.jsonl']\ncontext = 24\nheld-out = 0.2\nbatch = 4\nrate = 5e-3\nepochs = 9\n";
+    fs::write(desk.path("my.toml"), file).unwrap();
+    let begun = desk.printed("train --config my.toml --run run --steps 6 --threads 2");
+    assert!(begun.contains("steps      6 of 6"), "{begun}");
+    let weights = |run: &str| fs::read(desk.path(run).join("model/model.safetensors")).unwrap();
+
+    // The run's own file begins the same anew, or nearly the same.
+    desk.fine("train --config run/run.toml --run again --threads 1");
+    assert!(weights("again") == weights("run"), "other weights");
+    let other = desk.printed("train --config run/run.toml --run other --layers 1 --steps 2");
+    assert!(other.contains("steps      2 of 2"), "{other}");
+    assert!(weights("other").len() < weights("run").len());
+
+    // What changes no weight may be another on the way.
+    desk.fine("train --run run --resume --threads 1 --dtype f16");
+    let (half, whole) = (weights("run").len(), weights("again").len());
+    assert!(half < whole * 55 / 100, "{half} {whole}");
+    let refused = desk.refused("train --run run --resume --rate 1e-3");
+    assert!(
+        refused.contains("its schedule rate is 0.005, asked for is 0.001"),
+        "{refused}"
+    );
+    let refused = desk.refused("train --run nothing --resume --threads 2");
+    assert!(refused.contains("nothing holds no training"), "{refused}");
+    let refused = desk.refused("train --config run/run.json --run r");
+    assert!(refused.contains("run/run.json is no TOML"), "{refused}");
+}
+
+#[test]
 fn a_damaged_checkpoint_is_told_and_the_best_one_stands_in() {
     let desk = desk();
     desk.fine(&format!(
