@@ -9,7 +9,9 @@ Writes beside this file:
   gradient with respect to the student's logits, by autograd in f64;
 - `adamw.safetensors`, `sgd.safetensors`: the weights of the tiny Llama of `golden/models/llama` after a few steps in which the one
   of `golden/models/llama-scaled` teaches it, in f32, with clipping, penalties on matrices, and a warm-up; and `steps.json`, the
-  windows, settings, losses and norms of the gradient of those steps.
+  windows, settings, losses and norms of the gradient of those steps;
+- `gradients.json`: for each tiny model of `golden/models`, what every weight gets from a loss that is linear in the logits, in
+  f64: the norm of its gradient, and the product of that with a fixed vector.
 
 The values are checked in; the tests need no Python.
 """
@@ -133,9 +135,35 @@ def train(name, run, windows):
     return dict(run, steps=told)
 
 
+FAMILIES = ["llama", "llama-scaled", "llama-linear", "mistral", "qwen2", "qwen3", "gpt2"]
+
+
+def wave(count, period, half):
+    """Whole numbers from -half to half, over half, that do not repeat as rows do."""
+    k = torch.arange(count, dtype=torch.float64)
+    return (k * 7 % period - half) / half
+
+
+def gradients():
+    told = {}
+    for name in FAMILIES:
+        tokens = torch.tensor(json.loads((MODELS / name / "expected.json").read_text())["tokens"])[None]
+        model = AutoModelForCausalLM.from_pretrained(MODELS / name, dtype=torch.float64, attn_implementation="eager")
+        logits = model(tokens).logits[0]
+        (logits.flatten() * wave(logits.numel(), 13, 6)).sum().backward()
+        found = {}
+        for weight, value in model.named_parameters():
+            grad = value.grad.flatten()
+            direction = wave(grad.numel(), 11, 5)
+            found[weight] = [grad.norm().item(), (grad @ direction).item(), direction.norm().item()]
+        told[name] = found
+    (HERE / "gradients.json").write_text(json.dumps(told, indent=0) + "\n")
+
+
 def main():
     torch.set_num_threads(1)
     losses()
+    gradients()
     random = np.random.default_rng(2)
     windows = random.integers(0, 96, (STEPS * BATCH, LENGTH)).tolist()
     runs = {name: train(name, run, windows) for name, run in RUNS.items()}

@@ -35,7 +35,6 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Outside crates that only some of ours may name.
 const RESERVED: &[(&str, &[&str])] = &[
     ("candle-core", &["kld-models"]),
-    ("candle-nn", &["kld-models"]),
     ("gemm", &["kld-models"]),
     ("clap", &["kld"]),
     ("console", &["kld"]),

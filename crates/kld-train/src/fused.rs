@@ -3,6 +3,8 @@
 //! A slice of [`SLICE`] positions at a time, the rows of teacher and student become the loss and the gradient with respect
 //! to the student's logits, which goes back through the head at once (see [`kld_models::native::Pass`]).
 
+use std::thread;
+
 use kld_kernels::{Kernel, RowFault, Side};
 use kld_models::LogitSource;
 use kld_models::native::{DifferentiableModel, Gradients};
@@ -41,18 +43,33 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Adds what another window has taught.
-    pub fn add(&mut self, other: Self) {
-        self.loss += other.loss;
-        self.divergence += other.divergence;
-        self.nll += other.nll;
-        self.counted += other.counted;
-        for (name, gradient) in other.gradients {
-            match self.gradients.get_mut(&name) {
-                Some(sum) => sum.iter_mut().zip(&gradient).for_each(|(sum, x)| *sum += x),
-                None => drop(self.gradients.insert(name, gradient)),
-            }
+    /// Adds what other windows have taught, in their order; each thread adds up its share of the weights.
+    pub fn add(&mut self, others: Vec<Self>, threads: usize) {
+        for other in &others {
+            self.loss += other.loss;
+            self.divergence += other.divergence;
+            self.nll += other.nll;
+            self.counted += other.counted;
         }
+        let mut others = others.into_iter().map(|other| other.gradients);
+        if self.gradients.is_empty() {
+            self.gradients = others.next().unwrap_or_default();
+        }
+        let others: Vec<Gradients> = others.collect();
+        let mut weights: Vec<_> = self.gradients.iter_mut().collect();
+        let share = weights.len().div_ceil(threads.max(1)).max(1);
+        thread::scope(|scope| {
+            for share in weights.chunks_mut(share) {
+                let others = &others;
+                scope.spawn(move || {
+                    for (name, sum) in share {
+                        for gradient in others.iter().filter_map(|other| other.get(*name)) {
+                            sum.iter_mut().zip(gradient).for_each(|(sum, x)| *sum += x);
+                        }
+                    }
+                });
+            }
+        });
     }
 }
 
@@ -81,7 +98,7 @@ pub fn learn(
         if let Some(given) = &given {
             given.rows(slice.clone(), &mut p_rows)?;
         }
-        pass.rows(slice.clone(), &mut q_rows)?;
+        pass.rows(slice.clone(), &mut q_rows);
         grads.clear();
         grads.resize(q_rows.len(), 0.0);
         for (at, row) in slice.clone().enumerate() {
@@ -101,7 +118,7 @@ pub fn learn(
             learned.nll += loss.nll;
             learned.counted += 1;
         }
-        pass.pull(slice, &grads)?;
+        pass.pull(slice, &grads);
     }
     learned.gradients = pass.gradients()?;
     Ok(learned)

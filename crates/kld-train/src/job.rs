@@ -172,7 +172,7 @@ impl<'a> Running<'a> {
             &mut self.job.student,
             &mut learned.gradients,
             &mut self.moments,
-        )?;
+        );
         self.state.step += 1;
         self.state.tokens += learned.counted;
         self.state.loss += learned.loss;
@@ -203,9 +203,8 @@ impl<'a> Running<'a> {
                 let (number, example) = (windows[first + i], examples[first + i]);
                 learn(student, &teaching, number, example, scale)
             };
-            for learned in in_parallel(together, self.work.threads, one)? {
-                sum.add(learned);
-            }
+            let learned = in_parallel(together, self.work.threads, one)?;
+            sum.add(learned, self.work.threads);
         }
         Ok(sum)
     }
@@ -264,7 +263,7 @@ impl<'a> Running<'a> {
     fn save(&self, path: &Path) -> Result<()> {
         let checkpoint = Checkpoint {
             state: self.state.clone(),
-            weights: self.job.student.weights()?,
+            weights: self.job.student.weights(),
             moments: self.moments.clone(),
         };
         checkpoint.write(path)

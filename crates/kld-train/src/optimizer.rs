@@ -10,7 +10,7 @@
 use kld_models::native::{DifferentiableModel, Gradients};
 use serde::{Deserialize, Serialize};
 
-use crate::{Penalty, Result};
+use crate::Penalty;
 
 /// The rule by which weights change.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,16 +67,12 @@ pub struct Update<'a> {
 
 impl Update<'_> {
     /// Changes every weight that has a gradient.
-    ///
-    /// # Errors
-    ///
-    /// If the model's engine fails.
     pub fn apply(
         &self,
         student: &mut DifferentiableModel,
         gradients: &mut Gradients,
         moments: &mut Moments,
-    ) -> Result<()> {
+    ) {
         student.update(|name, shape, weights| {
             let Some(gradient) = gradients.get_mut(name) else {
                 return;
@@ -93,8 +89,7 @@ impl Update<'_> {
             for penalty in &penalties {
                 penalty.after(self.rate, weights);
             }
-        })?;
-        Ok(())
+        });
     }
 
     fn change(&self, name: &str, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {

@@ -294,7 +294,7 @@ fn frozen_weights_stay_and_unknown_names_are_refused() {
     });
     desk.train();
     let (tensors, _) = tensor_file::read(&desk.folder.path().join("run/last.safetensors")).unwrap();
-    for (name, before) in student("llama").weights().unwrap() {
+    for (name, before) in student("llama").weights() {
         let is_frozen = name.contains("embed") || name.contains(".layers.0.");
         assert_eq!(
             tensors[&format!("weight/{name}")] == before,
@@ -322,7 +322,7 @@ fn penalties_make_weights_small_and_some_of_them_zero() {
         let model =
             DifferentiableModel::open(&desk.folder.path().join("run/model"), tokenizer("llama"))
                 .unwrap();
-        let weights: Vec<f32> = model.weights().unwrap().into_values().flatten().collect();
+        let weights: Vec<f32> = model.weights().into_values().flatten().collect();
         let norm = weights.iter().map(|w| f64::from(*w).powi(2)).sum::<f64>();
         (norm, weights.iter().filter(|w| **w == 0.0).count())
     };
@@ -344,9 +344,8 @@ fn a_student_can_be_a_part_of_its_teacher_or_begin_afresh() {
     assert_eq!(logits(&same, &tokens), logits(&whole, &tokens));
     let half = DifferentiableModel::shortened(&folder, tokenizer("qwen3"), 1).unwrap();
     assert_ne!(half.card().sha256, same.card().sha256);
-    let layer = |model: &DifferentiableModel| {
-        model.weights().unwrap()["model.layers.0.mlp.up_proj.weight"].clone()
-    };
+    let layer =
+        |model: &DifferentiableModel| model.weights()["model.layers.0.mlp.up_proj.weight"].clone();
     assert_eq!(layer(&half), layer(&whole));
     assert!(DifferentiableModel::shortened(&folder, tokenizer("qwen3"), 3).is_err());
 
@@ -354,7 +353,7 @@ fn a_student_can_be_a_part_of_its_teacher_or_begin_afresh() {
         let config = tiny_model(name).join("config.json");
         let fresh = |seed| DifferentiableModel::fresh(&config, tokenizer(name), seed).unwrap();
         let (a, again, b) = (fresh(1), fresh(1), fresh(2));
-        assert_eq!(a.weights().unwrap(), again.weights().unwrap());
+        assert_eq!(a.weights(), again.weights());
         assert_ne!(a.card().sha256, b.card().sha256);
         round_trip(&a);
     }
@@ -373,7 +372,7 @@ fn a_student_can_be_a_part_of_its_teacher_or_begin_afresh() {
 #[test]
 fn a_weight_beyond_the_range_of_f16_is_not_written_as_infinite() {
     let mut model = student("llama");
-    let mut weights = model.weights().unwrap();
+    let mut weights = model.weights();
     weights.get_mut("model.norm.weight").unwrap()[3] = -1e5;
     model.set_weights(&weights).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -391,7 +390,7 @@ fn round_trip(model: &DifferentiableModel) {
     let tokenizer = Tokenizer::from_folder(path).unwrap();
     assert!(tokenizer.first_difference(model.tokenizer()).is_none());
     let read = DifferentiableModel::open(path, tokenizer).unwrap();
-    assert_eq!(read.weights().unwrap(), model.weights().unwrap());
+    assert_eq!(read.weights(), model.weights());
 
     for (float, digits) in [(Float::F16, 11), (Float::Bf16, 8)] {
         model.save(path, None, float).unwrap();
@@ -399,8 +398,8 @@ fn round_trip(model: &DifferentiableModel) {
         let read = DifferentiableModel::open(path, tokenizer).unwrap();
         assert_eq!(read.card().parameters, model.card().parameters);
         assert_eq!(read.card().bytes, 2 * read.card().parameters);
-        let read = read.weights().unwrap();
-        for (name, values) in model.weights().unwrap() {
+        let read = read.weights();
+        for (name, values) in model.weights() {
             for (&found, &exact) in read[&name].iter().zip(&values) {
                 // Half a unit of the last digit; the second term is that of the smallest numbers of f16.
                 let error = exact.abs() * 0.5_f32.powi(digits) + 0.5_f32.powi(25);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kld_core::result::Shape;
 
-use super::rope::Rope;
+use super::rope::{Rope, Rotation};
 use crate::{Error, Result};
 
 /// The description of one decoder-only transformer.
@@ -155,10 +155,10 @@ impl Config {
         Ok(self)
     }
 
-    /// Cosines and sines of the rotations of the first positions, if positions are rotations.
-    pub(crate) fn rotation(&self, positions: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+    /// The rotations of the first positions, if positions are rotations.
+    pub(crate) fn rotation(&self, positions: usize) -> Option<Rotation> {
         match &self.positions {
-            Positions::Rotary(rope) => Some(rope.tables(positions)),
+            Positions::Rotary(rope) => Some(rope.rotation(positions)),
             Positions::Learned => None,
         }
     }

@@ -9,7 +9,10 @@
 //! An [`Arithmetic`] supplies the operations: [`Plain`](super::plain::Plain) is made for speed and knows no gradients,
 //! [`Tape`](super::tape::Tape) records everything for the way back.
 
+use std::sync::Arc;
+
 use super::config::{Activation, Config, Norm};
+use super::rope::Rotation;
 use crate::Result;
 
 /// The operations of a decoder on rows of values, one row per position.
@@ -59,8 +62,8 @@ pub(crate) struct Attention<'a, A: Arithmetic> {
     pub(crate) head_width: usize,
     /// How many positions, itself included, a position sees.
     pub(crate) window: Option<usize>,
-    /// Cosines and sines of each position's rotation.
-    pub(crate) rotation: Option<&'a (Vec<f32>, Vec<f32>)>,
+    /// How positions turn queries and keys.
+    pub(crate) rotation: Option<&'a Arc<Rotation>>,
     /// Normalisation of queries and of keys, per head.
     pub(crate) norms: Option<&'a (NormWeights<A>, NormWeights<A>)>,
 }
@@ -96,7 +99,7 @@ pub(crate) fn hidden_states<A: Arithmetic>(
         let numbers: Vec<u32> = (0u32..).take(tokens.len()).collect();
         x = arithmetic.add(x, &arithmetic.pick(table, &numbers)?)?;
     }
-    let rotation = config.rotation(tokens.len());
+    let rotation = config.rotation(tokens.len()).map(Arc::new);
     for index in 0..config.layers {
         x = weights.with_layer(index, |layer| {
             let attention = Attention {

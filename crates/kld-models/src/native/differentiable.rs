@@ -1,28 +1,27 @@
 //! The model that can learn: the same decoder, with a gradient for every weight.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Tensor, Var};
 use kld_core::ModelCard;
 use serde_json::{Map, Value};
 
-use super::decoder::{self, Arithmetic};
+use super::decoder;
 use super::files::{self, Opened};
 use super::pass::Pass;
 use super::select::matches;
-use super::tape::{Matrix, Tape};
+use super::tape::{Matrix, Rows, Tape, Weight};
 use super::weights::{Load, Loaded, Plan, Ready, Residency};
 use super::{check_window, identity, json_config};
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
 
-/// A model whose logits are tensors that remember how they were made.
+/// A model whose logits remember how they were made.
 ///
-/// [`logits`](Self::logits) gives what a loss is built on; [`pass`](Self::pass) the same for a loss that brings its own
-/// gradient, without ever holding all logits; [`update`](Self::update) changes the weights. As a [`LogitSource`] it can be
-/// measured like any other model, with its weights as they are at that moment.
+/// [`pass`](Self::pass) runs it over a window and takes back the gradient of a loss, without ever holding all logits;
+/// [`update`](Self::update) changes the weights. As a [`LogitSource`] it can be measured like any other model, with its
+/// weights as they are at that moment.
 pub struct DifferentiableModel {
     card: ModelCard,
     tokenizer: Tokenizer,
@@ -33,7 +32,6 @@ pub struct DifferentiableModel {
     tape: Tape,
     weights: Loaded<Tape>,
     head: Matrix,
-    frozen: BTreeSet<String>,
 }
 
 /// How a model that learns computes.
@@ -76,18 +74,7 @@ impl DifferentiableModel {
             tape,
             weights,
             head,
-            frozen: BTreeSet::new(),
         })
-    }
-
-    /// The logits of every position of a window: positions × vocabulary.
-    ///
-    /// # Errors
-    ///
-    /// If a token is outside the vocabulary, or the window is empty or too long.
-    pub fn logits(&self, tokens: &[u32]) -> Result<Tensor> {
-        check_window(tokens, &self.card)?;
-        self.tape.apply(&self.head, &self.hidden_states(tokens)?)
     }
 
     /// Runs the model over a window, ready to go back.
@@ -97,13 +84,14 @@ impl DifferentiableModel {
     /// If a token is outside the vocabulary, or the window is empty or too long.
     pub fn pass(&self, tokens: &[u32]) -> Result<Pass<'_>> {
         check_window(tokens, &self.card)?;
-        Pass::new(self, self.hidden_states(tokens)?)
+        Ok(Pass::new(self, self.hidden_states(tokens, &self.tape)?))
     }
 
-    /// The weights by their names in the file; tied weights are one.
+    /// The shapes of the weights by their names in the file; tied weights are one.
     #[must_use]
-    pub fn variables(&self) -> BTreeMap<String, Var> {
-        self.tape.variables()
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        let weights = self.tape.weights().into_iter();
+        weights.map(|(name, w)| (name, w.shape.clone())).collect()
     }
 
     /// From now on the weights whose names match a pattern (`*` stands for any text) stay as they are.
@@ -112,23 +100,19 @@ impl DifferentiableModel {
     ///
     /// If a pattern matches no weight: it would silently freeze nothing.
     pub fn freeze(&mut self, patterns: &[String]) -> Result<()> {
-        let names: Vec<String> = self.variables().into_keys().collect();
+        let weights = self.tape.weights();
         for pattern in patterns {
-            let matching = names.iter().filter(|name| matches(pattern, name));
-            let before = self.frozen.len();
-            self.frozen.extend(matching.cloned());
-            if self.frozen.len() == before && !names.iter().any(|name| matches(pattern, name)) {
+            let mut matching = weights.values().filter(|w| matches(pattern, &w.name));
+            let Some(first) = matching.next() else {
+                let names: Vec<&str> = weights.keys().take(12).map(String::as_str).collect();
                 return Err(Error::NoSuchWeight {
                     pattern: pattern.clone(),
                     model: self.card.name.clone(),
-                    names: names
-                        .iter()
-                        .take(12)
-                        .cloned()
-                        .collect::<Vec<_>>()
-                        .join(", "),
+                    names: names.join(", "),
                 });
-            }
+            };
+            first.freeze();
+            matching.for_each(|weight| weight.freeze());
         }
         Ok(())
     }
@@ -136,22 +120,15 @@ impl DifferentiableModel {
     /// Number of values that may change.
     #[must_use]
     pub fn trainable_parameters(&self) -> u64 {
-        self.trainable().map(|(_, v)| v.elem_count() as u64).sum()
+        let sizes = self.trainable().map(|(_, w)| w.shape.iter().product());
+        sizes.map(|size: usize| size as u64).sum()
     }
 
     /// Hands each weight that may change to `change`: its name, its shape, its values.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
-    pub fn update(&mut self, change: impl FnMut(&str, &[usize], &mut [f32])) -> Result<()> {
-        let change = RefCell::new(change);
-        for (name, variable) in self.trainable() {
-            variable.inplace_op1(&Change(|values: &mut [f32]| {
-                (change.borrow_mut())(&name, variable.dims(), values);
-            }))?;
+    pub fn update(&mut self, mut change: impl FnMut(&str, &[usize], &mut [f32])) {
+        for (name, weight) in self.trainable() {
+            weight.change(|values| change(&name, &weight.shape, values));
         }
-        Ok(())
     }
 
     /// Puts other values in the place of the weights.
@@ -160,47 +137,40 @@ impl DifferentiableModel {
     ///
     /// If the names or sizes are not those of this model.
     pub fn set_weights(&mut self, values: &BTreeMap<String, Vec<f32>>) -> Result<()> {
-        let variables = self.variables();
-        if let Some(name) = values.keys().find(|name| !variables.contains_key(*name)) {
+        let weights = self.tape.weights();
+        if let Some(name) = values.keys().find(|name| !weights.contains_key(*name)) {
             return Err(self.other_weights(name));
         }
-        for (name, variable) in variables {
+        for (name, weight) in weights {
             let values = values
                 .get(&name)
-                .filter(|v| v.len() == variable.elem_count())
+                .filter(|v| v.len() == weight.values().len())
                 .ok_or_else(|| self.other_weights(&name))?;
-            variable.inplace_op1(&Change(|old: &mut [f32]| old.copy_from_slice(values)))?;
+            weight.change(|old| old.copy_from_slice(values));
         }
         Ok(())
     }
 
     /// The values of all weights, by their names.
-    ///
-    /// # Errors
-    ///
-    /// If the engine fails.
-    pub fn weights(&self) -> Result<BTreeMap<String, Vec<f32>>> {
-        let values =
-            |(name, variable): (String, Var)| Ok((name, variable.flatten_all()?.to_vec1::<f32>()?));
-        self.variables().into_iter().map(values).collect()
+    #[must_use]
+    pub fn weights(&self) -> BTreeMap<String, Vec<f32>> {
+        let weights = self.tape.weights().into_iter();
+        weights
+            .map(|(name, w)| (name, w.values().clone()))
+            .collect()
     }
 
     pub(super) fn settings(&self) -> Option<&Map<String, Value>> {
         self.settings.as_ref()
     }
 
-    pub(super) fn trainable(&self) -> impl Iterator<Item = (String, Var)> {
-        let variables = self.variables().into_iter();
-        variables.filter(|(name, _)| self.is_trainable(name))
+    pub(super) fn trainable(&self) -> impl Iterator<Item = (String, Arc<Weight>)> {
+        let weights = self.tape.weights().into_iter();
+        weights.filter(|(_, weight)| !weight.is_frozen())
     }
 
-    pub(super) fn is_trainable(&self, name: &str) -> bool {
-        !self.frozen.contains(name)
-    }
-
-    /// The name of the weight that makes logits.
-    pub(super) fn head_name(&self) -> String {
-        self.plan.head().weight_name()
+    pub(super) fn tape(&self) -> &Tape {
+        &self.tape
     }
 
     /// Columns of the logits.
@@ -208,7 +178,8 @@ impl DifferentiableModel {
         self.plan.config.vocabulary
     }
 
-    pub(super) fn head_tensor(&self) -> &Tensor {
+    /// The weight that makes logits.
+    pub(super) fn head_weight(&self) -> &Weight {
         self.head.weight()
     }
 
@@ -219,14 +190,14 @@ impl DifferentiableModel {
         }
     }
 
-    fn hidden_states(&self, tokens: &[u32]) -> Result<Tensor> {
+    fn hidden_states(&self, tokens: &[u32], tape: &Tape) -> Result<Rows> {
         let weights = Ready {
-            arithmetic: &self.tape,
+            arithmetic: tape,
             plan: &self.plan,
             store: &self.store,
             loaded: &self.weights,
         };
-        decoder::hidden_states(&self.tape, &self.plan.config, &weights, tokens)
+        decoder::hidden_states(tape, &self.plan.config, &weights, tokens)
     }
 }
 
@@ -250,9 +221,8 @@ impl LogitSource for DifferentiableModel {
 
     fn forward(&self, tokens: &[u32]) -> Result<Box<dyn WindowLogits + '_>> {
         check_window(tokens, &self.card)?;
-        // What is measured is not trained on: let go of the tape.
-        let hidden = self.hidden_states(tokens)?.detach();
-        Ok(Box::new(Window(Pass::new(self, hidden)?)))
+        let hidden = self.hidden_states(tokens, &self.tape.silent())?;
+        Ok(Box::new(Window(Pass::new(self, hidden))))
     }
 }
 
@@ -264,26 +234,7 @@ impl WindowLogits for Window<'_> {
     }
 
     fn rows(&self, positions: Range<usize>, out: &mut Vec<f32>) -> Result<()> {
-        self.0.rows(positions, out)
-    }
-}
-
-/// Changes the values of a variable where they lie.
-struct Change<F>(F);
-
-impl<F: Fn(&mut [f32])> InplaceOp1 for Change<F> {
-    fn name(&self) -> &'static str {
-        "change"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        let CpuStorage::F32(values) = storage else {
-            return Err(candle_core::Error::Msg("a weight is not f32".to_owned()));
-        };
-        match layout.contiguous_offsets() {
-            Some((start, end)) => (self.0)(&mut values[start..end]),
-            None => return Err(candle_core::Error::Msg("a weight has gaps".to_owned())),
-        }
+        self.0.rows(positions, out);
         Ok(())
     }
 }

@@ -3,20 +3,23 @@
 //! Matrices are held with a row per input, so that the GEMM reads them as they lie; attention computes only the
 //! triangle it needs. A window of tokens is the unit of parallel work, so nothing here starts a thread.
 
-mod attention;
-mod loops;
+pub(crate) mod attention;
+pub(crate) mod loops;
 pub(crate) mod matmul;
-mod pool;
+pub(crate) mod norm;
+pub(crate) mod pool;
 
 use std::sync::Arc;
 
-use super::config::{Activation, Norm};
+use super::config::Activation;
 use super::decoder::{Arithmetic, Attention, NormWeights};
 use super::store::{Store, Stored};
 use super::stored_matrix::StoredMatrix;
 use super::weights::{Load, Residency};
 use crate::Result;
+use attention::Shape;
 use matmul::{Onto, View, multiply};
+use norm::NormView;
 use pool::{Buffer, Pool};
 
 /// See the module's documentation.
@@ -153,8 +156,9 @@ impl Arithmetic for Plain {
 
     fn normalize(&self, x: &Rows, norm: &NormWeights<Self>) -> Result<Rows> {
         let mut out = self.rows(x.count(), x.width);
+        let norm = NormView::new(norm, Vec::as_slice);
         for (row, out) in x.values.chunks(x.width).zip(out.values.chunks_mut(x.width)) {
-            normalize_row(row, norm, out);
+            norm.row(row, out);
         }
         Ok(self.kept(out))
     }
@@ -174,9 +178,14 @@ impl Arithmetic for Plain {
         }))
     }
 
-    fn attend(&self, qkv: Rows, attention: &Attention<'_, Self>) -> Result<Rows> {
-        let out = self.rows(qkv.count(), attention.heads * attention.head_width);
-        Ok(self.kept(attention::attend(qkv, attention, out)))
+    fn attend(&self, mut qkv: Rows, attention: &Attention<'_, Self>) -> Result<Rows> {
+        let shape = Shape::new(qkv.count(), qkv.width, attention);
+        let mut out = self.rows(qkv.count(), shape.keys);
+        let norms = attention.norms.map(|(q, k)| [q, k]);
+        let norms = norms.map(|norms| norms.map(|norm| NormView::new(norm, Vec::as_slice)));
+        shape.prepare(&mut qkv.values, norms, attention.rotation.map(|r| &**r));
+        shape.attend(&qkv.values, &mut out.values);
+        Ok(self.kept(out))
     }
 }
 
@@ -275,14 +284,6 @@ impl Rows {
     /// Number of rows.
     pub(crate) fn count(&self) -> usize {
         self.values.len() / self.width
-    }
-}
-
-/// Normalises one row into another.
-fn normalize_row(row: &[f32], norm: &NormWeights<Plain>, out: &mut [f32]) {
-    match (norm.kind, &norm.bias) {
-        (Norm::Layer, Some(bias)) => loops::layer_norm(row, &norm.weight, bias, norm.epsilon, out),
-        _ => loops::rms_norm(row, &norm.weight, norm.epsilon, out),
     }
 }
 

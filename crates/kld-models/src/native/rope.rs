@@ -13,6 +13,31 @@ pub(crate) struct Rope {
     pub(crate) speeds: Vec<f32>,
 }
 
+/// Cosines and sines of the angles of a window's positions.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Rotation {
+    /// Pairs of a head.
+    pairs: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+}
+
+impl Rotation {
+    /// The cosines and sines of a position, one of each per pair.
+    pub(crate) fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let at = position * self.pairs..(position + 1) * self.pairs;
+        (&self.cos[at.clone()], &self.sin[at])
+    }
+
+    /// The rotation that undoes this one.
+    pub(crate) fn inverse(&self) -> Self {
+        Self {
+            sin: self.sin.iter().map(|sin| -sin).collect(),
+            ..self.clone()
+        }
+    }
+}
+
 /// How the speeds differ from θ^(−2i/d).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scaling {
@@ -49,13 +74,18 @@ impl Rope {
         ))
     }
 
-    /// Cosines and sines for the first positions: `positions` rows of `width / 2` entries each.
-    pub(crate) fn tables(&self, positions: usize) -> (Vec<f32>, Vec<f32>) {
+    /// The rotations of the first positions.
+    pub(crate) fn rotation(&self, positions: usize) -> Rotation {
         let angles =
             (0..positions).flat_map(|at| self.speeds.iter().map(move |speed| at as f32 * speed));
-        angles
+        let (cos, sin) = angles
             .map(|angle| (f64::from(angle).cos() as f32, f64::from(angle).sin() as f32))
-            .unzip()
+            .unzip();
+        Rotation {
+            pairs: self.speeds.len(),
+            cos,
+            sin,
+        }
     }
 }
 
@@ -107,9 +137,11 @@ mod tests {
     fn the_first_pair_turns_one_radian_per_position() {
         let rope = rope(8, 10_000.0, &Scaling::None);
         assert_eq!(rope.speeds, [1.0, 0.1, 0.01, 0.001]);
-        let (cos, sin) = rope.tables(3);
-        assert_eq!((cos.len(), cos[0], sin[0]), (12, 1.0, 0.0));
-        assert!((cos[4] - 1f32.cos()).abs() < 1e-7 && (sin[9] - 0.2f32.sin()).abs() < 1e-7);
+        let rotation = rope.rotation(3);
+        assert_eq!(rotation.at(0), (&[1.0; 4][..], &[0.0; 4][..]));
+        let (cos, _) = rotation.at(1);
+        let (_, sin) = rotation.at(2);
+        assert!((cos[0] - 1f32.cos()).abs() < 1e-7 && (sin[1] - 0.2f32.sin()).abs() < 1e-7);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl DifferentiableModel {
     }
 
     fn write_weights(&self, path: &Path, float: Float) -> Result<()> {
-        let weights = self.weights()?;
+        let (weights, shapes) = (self.weights(), self.shapes());
         let is_beyond = |x: &f32| x.is_finite() && x.abs() > half::f16::MAX.to_f32();
         let beyond = weights
             .iter()
@@ -64,10 +64,9 @@ impl DifferentiableModel {
             let what = format!("weight '{name}' has values beyond the range of float16");
             return Err(Error::unsupported(path, what, "write it as bf16 or f32"));
         }
-        let variables = self.variables();
         let tensors = weights
             .iter()
-            .map(|(name, values)| (name.as_str(), variables[name].dims().to_vec(), &values[..]));
+            .map(|(name, values)| (name.as_str(), shapes[name].clone(), &values[..]));
         tensor_file::write_as(path, float, tensors, ("format", "pt".to_owned()))
     }
 

@@ -85,7 +85,10 @@ pub(crate) fn complete(given: Vec<OsString>, settings: &Settings) -> anyhow::Res
     let excluded = told(&command, &matches).flat_map(|a| command.get_arg_conflicts_with(a));
     let excluded: Vec<&clap::Id> = excluded.map(clap::Arg::get_id).collect();
     let mut heading = None;
-    for argument in command.get_arguments().filter(|a| !excluded.contains(&a.get_id())) {
+    for argument in command
+        .get_arguments()
+        .filter(|a| !excluded.contains(&a.get_id()))
+    {
         let name = argument.get_long().unwrap_or(TEACHER);
         let derived = derived.iter().find(|(of, _)| *of == name);
         let value = match derived {
@@ -112,10 +115,7 @@ fn parsed<'a>(words: impl Iterator<Item = &'a OsString>) -> Result<ArgMatches, c
     command().ignore_errors(true).try_get_matches_from(words)
 }
 
-fn told<'a>(
-    command: &'a Command,
-    matches: &'a ArgMatches,
-) -> impl Iterator<Item = &'a clap::Arg> {
+fn told<'a>(command: &'a Command, matches: &'a ArgMatches) -> impl Iterator<Item = &'a clap::Arg> {
     let arguments = command.get_arguments();
     arguments.filter(|argument| is_told(matches, argument.get_id().as_str()))
 }
@@ -127,7 +127,9 @@ fn is_told(matches: &ArgMatches, id: &str) -> bool {
 fn read(file: &Path) -> anyhow::Result<Table> {
     let shown = file.display();
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
-    let table: Table = text.parse().with_context(|| format!("{shown} is no TOML"))?;
+    let table: Table = text
+        .parse()
+        .with_context(|| format!("{shown} is no TOML"))?;
     let command = command();
     for (name, value) in &table {
         let mut names = command.get_arguments().filter_map(|a| a.get_long());
@@ -290,7 +292,10 @@ mod tests {
         ] {
             assert!(text.contains(told), "{told}: {text}");
         }
-        assert!(!text.contains("dry-run") && !text.contains("epochs"), "{text}");
+        assert!(
+            !text.contains("dry-run") && !text.contains("epochs"),
+            "{text}"
+        );
         let file = folder.path().join(FILE);
         fs::write(&file, &text).unwrap();
         let config = format!("kld train --config {} --run r", file.display());

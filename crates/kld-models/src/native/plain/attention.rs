@@ -11,61 +11,91 @@
 //! So little more than the lower triangle is computed, and S stays in the cache. Division comes last: it then
 //! costs one value per column of a head instead of one per key.
 
-use super::super::decoder::Attention;
+use super::super::decoder::{Arithmetic, Attention};
+use super::super::rope::Rotation;
+use super::loops;
 use super::matmul::{Onto, View, multiply};
-use super::{Plain, Rows, loops, normalize_row};
+use super::norm::NormView;
 
 /// Queries of a block: large enough for the product to run fast, small enough to waste little above the diagonal.
-const QUERIES: usize = 64;
-
-/// Attention of rows that are queries, keys and values side by side, into `out`.
-pub(super) fn attend(mut qkv: Rows, attention: &Attention<'_, Plain>, mut out: Rows) -> Rows {
-    let shape = Shape {
-        positions: qkv.count(),
-        width: attention.head_width,
-        stride: qkv.width,
-        group: attention.heads / attention.kv_heads,
-        keys: attention.heads * attention.head_width,
-        values: (attention.heads + attention.kv_heads) * attention.head_width,
-        window: attention.window.unwrap_or(usize::MAX),
-    };
-    prepare(&mut qkv, attention, &shape);
-    let (mut keys, mut scores) = (Vec::new(), Vec::new());
-    for kv_head in 0..attention.kv_heads {
-        shape.transpose_keys(&qkv.values, kv_head, &mut keys);
-        for head in kv_head * shape.group..(kv_head + 1) * shape.group {
-            for first in (0..shape.positions).step_by(QUERIES) {
-                shape.attend_block(
-                    &qkv.values,
-                    &keys,
-                    head,
-                    first,
-                    &mut scores,
-                    &mut out.values,
-                );
-            }
-        }
-    }
-    out
-}
+pub(crate) const QUERIES: usize = 64;
 
 /// Where things lie in a row of queries, keys and values.
-struct Shape {
-    positions: usize,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) positions: usize,
     /// Values of a head.
-    width: usize,
+    pub(crate) width: usize,
     /// Values of a row.
-    stride: usize,
+    pub(crate) stride: usize,
     /// Query heads that share a head of keys.
-    group: usize,
+    pub(crate) group: usize,
     /// Where keys begin, which is also the width of the output.
-    keys: usize,
+    pub(crate) keys: usize,
     /// Where values begin.
-    values: usize,
+    pub(crate) values: usize,
     window: usize,
 }
 
 impl Shape {
+    /// Of rows `stride` wide.
+    pub(crate) fn new<A: Arithmetic>(
+        positions: usize,
+        stride: usize,
+        attention: &Attention<'_, A>,
+    ) -> Self {
+        Self {
+            positions,
+            width: attention.head_width,
+            stride,
+            group: attention.heads / attention.kv_heads,
+            keys: attention.heads * attention.head_width,
+            values: (attention.heads + attention.kv_heads) * attention.head_width,
+            window: attention.window.unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Heads of keys and values.
+    pub(crate) fn kv_heads(&self) -> usize {
+        (self.values - self.keys) / self.width
+    }
+
+    /// Normalises and rotates queries and keys where they lie.
+    pub(crate) fn prepare(
+        &self,
+        qkv: &mut [f32],
+        norms: Option<[NormView<'_>; 2]>,
+        rotation: Option<&Rotation>,
+    ) {
+        let mut head = vec![0.0; self.width];
+        for (position, row) in qkv.chunks_mut(self.stride).enumerate() {
+            if let Some(norms) = &norms {
+                for (index, values) in row[..self.values].chunks_mut(self.width).enumerate() {
+                    head.copy_from_slice(values);
+                    let is_key = index * self.width >= self.keys;
+                    norms[usize::from(is_key)].row(&head, values);
+                }
+            }
+            if let Some(rotation) = rotation {
+                let (cos, sin) = rotation.at(position);
+                loops::rotate(&mut row[..self.values], cos, sin);
+            }
+        }
+    }
+
+    /// Attention of prepared rows, into `out`.
+    pub(crate) fn attend(&self, qkv: &[f32], out: &mut [f32]) {
+        let (mut keys, mut scores) = (Vec::new(), Vec::new());
+        for kv_head in 0..self.kv_heads() {
+            self.transpose_keys(qkv, kv_head, &mut keys);
+            for head in kv_head * self.group..(kv_head + 1) * self.group {
+                for first in (0..self.positions).step_by(QUERIES) {
+                    self.attend_block(qkv, &keys, head, first, &mut scores, out);
+                }
+            }
+        }
+    }
+
     /// The keys of a head, a row per value instead of per position.
     fn transpose_keys(&self, qkv: &[f32], kv_head: usize, out: &mut Vec<f32>) {
         let from = self.keys + kv_head * self.width;
@@ -102,12 +132,7 @@ impl Shape {
         multiply(q, k, scale, scores, count, Onto::Replace);
 
         let mut sums = [0.0; QUERIES];
-        for (query, (row, sum)) in scores.chunks_mut(count).zip(&mut sums).enumerate() {
-            let sees = self.first_seen(first + query) - seen.start..first + query + 1 - seen.start;
-            row[..sees.start].fill(0.0);
-            row[sees.end..].fill(0.0);
-            *sum = loops::exponentials(&mut row[sees]);
-        }
+        self.exponentials(first, seen.start, count, scores, &mut sums);
 
         let from = self.values + head / self.group * self.width;
         let s = View::rows(scores, queries, count, count);
@@ -124,34 +149,26 @@ impl Shape {
         }
     }
 
-    /// The first position that a position sees.
-    fn first_seen(&self, position: usize) -> usize {
-        (position + 1).saturating_sub(self.window)
+    /// Of each row of scores, which begin with that of query `first` and key `begin`: the exponentials of what it sees, less its
+    /// largest, and 0 elsewhere; and their sum.
+    pub(crate) fn exponentials(
+        &self,
+        first: usize,
+        begin: usize,
+        count: usize,
+        scores: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        for (query, (row, sum)) in scores.chunks_mut(count).zip(sums).enumerate() {
+            let sees = self.first_seen(first + query) - begin..first + query + 1 - begin;
+            row[..sees.start].fill(0.0);
+            row[sees.end..].fill(0.0);
+            *sum = loops::exponentials(&mut row[sees]);
+        }
     }
-}
 
-/// Normalises and rotates queries and keys where they lie.
-fn prepare(qkv: &mut Rows, attention: &Attention<'_, Plain>, shape: &Shape) {
-    let pairs = shape.width / 2;
-    let mut head = vec![0.0; shape.width];
-    for (position, row) in qkv.values.chunks_mut(qkv.width).enumerate() {
-        if let Some((q_norm, k_norm)) = attention.norms {
-            for (index, values) in row[..shape.values].chunks_mut(shape.width).enumerate() {
-                head.copy_from_slice(values);
-                normalize_row(
-                    &head,
-                    if index < attention.heads {
-                        q_norm
-                    } else {
-                        k_norm
-                    },
-                    values,
-                );
-            }
-        }
-        if let Some((cos, sin)) = attention.rotation {
-            let at = position * pairs..(position + 1) * pairs;
-            loops::rotate(&mut row[..shape.values], &cos[at.clone()], &sin[at]);
-        }
+    /// The first position that a position sees.
+    pub(crate) fn first_seen(&self, position: usize) -> usize {
+        (position + 1).saturating_sub(self.window)
     }
 }

@@ -8,8 +8,6 @@
     reason = "bodies must be compiled with their caller's instruction set"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
-
 /// Partial sums: one AVX-512 register.
 const LANES: usize = 16;
 
@@ -21,31 +19,32 @@ macro_rules! vectorized {
         $(#[$doc])*
         $visible fn $name($($argument: $type),*) $(-> $output)? {
             struct Body<T>(T);
-            impl WithSimd for Body<($($type,)*)> {
+            impl pulp::WithSimd for Body<($($type,)*)> {
                 type Output = vectorized!(@output $($output)?);
                 #[inline(always)]
-                fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+                fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {
                     let ($($argument,)*) = self.0;
                     $body
                 }
             }
-            Arch::new().dispatch(Body(($($argument,)*)))
+            pulp::Arch::new().dispatch(Body(($($argument,)*)))
         }
     };
     (@output) => { () };
     (@output $output:ty) => { $output };
 }
+pub(crate) use vectorized;
 
 vectorized! {
     /// x ← x + y.
-    pub(super) fn add(x: &mut [f32], y: &[f32]) {
+    pub(crate) fn add(x: &mut [f32], y: &[f32]) {
         x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
     }
 }
 
 vectorized! {
     /// out = x / √(mean x² + ε) · weight.
-    pub(super) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+    pub(crate) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
         let mean = sum(x, |x| x * x) / x.len() as f32;
         let scale = 1.0 / (mean + epsilon).sqrt();
         for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
@@ -56,7 +55,7 @@ vectorized! {
 
 vectorized! {
     /// out = (x − mean) / √(variance + ε) · weight + bias.
-    pub(super) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+    pub(crate) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
         let mean = sum(x, |x| x) / x.len() as f32;
         let variance = sum(x, |x| (x - mean) * (x - mean)) / x.len() as f32;
         let scale = 1.0 / (variance + epsilon).sqrt();
@@ -68,7 +67,7 @@ vectorized! {
 
 vectorized! {
     /// out = silu(gate) · up, for rows that are `width` gates and then `width` ups; silu(x) = x / (1 + e⁻ˣ).
-    pub(super) fn silu_times(x: &[f32], width: usize, out: &mut [f32]) {
+    pub(crate) fn silu_times(x: &[f32], width: usize, out: &mut [f32]) {
         for (row, out) in x.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
             let (gate, up) = row.split_at(width);
             for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
@@ -80,7 +79,7 @@ vectorized! {
 
 vectorized! {
     /// x ← ½x·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), which is x / (1 + e⁻²ᵘ).
-    pub(super) fn gelu_tanh(x: &mut [f32]) {
+    pub(crate) fn gelu_tanh(x: &mut [f32]) {
         use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
         const TWICE_ROOT: f32 = 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
         for x in x.iter_mut() {
@@ -92,7 +91,7 @@ vectorized! {
 
 vectorized! {
     /// Turns pair (i, i + width / 2) of each head of `width` values by the angle of `cos[i]`, `sin[i]`.
-    pub(super) fn rotate(heads: &mut [f32], cos: &[f32], sin: &[f32]) {
+    pub(crate) fn rotate(heads: &mut [f32], cos: &[f32], sin: &[f32]) {
         for head in heads.chunks_exact_mut(2 * cos.len()) {
             let (first, second) = head.split_at_mut(cos.len());
             for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
@@ -104,7 +103,7 @@ vectorized! {
 
 vectorized! {
     /// x ← exp(x − max x); the sum of the results.
-    pub(super) fn exponentials(x: &mut [f32]) -> f32 {
+    pub(crate) fn exponentials(x: &mut [f32]) -> f32 {
         let top = maximum(x);
         for x in x.iter_mut() {
             *x = exp(*x - top);
@@ -114,7 +113,7 @@ vectorized! {
 }
 
 /// x ← x · factor.
-pub(super) fn scale(x: &mut [f32], factor: f32) {
+pub(crate) fn scale(x: &mut [f32], factor: f32) {
     for x in x {
         *x *= factor;
     }
@@ -122,7 +121,7 @@ pub(super) fn scale(x: &mut [f32], factor: f32) {
 
 /// Σ f(x), in lanes.
 #[inline(always)]
-fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
     let (blocks, rest) = x.as_chunks::<LANES>();
     for block in blocks {
@@ -164,7 +163,7 @@ fn maximum(x: &[f32]) -> f32 {
 
 /// eˣ to 2 ULP for −87 ≤ x ≤ 88, 0 below, 2¹²⁸-ish above, NaN for NaN (Cephes' `expf`).
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LOWEST: f32 = -87.0;
     const HIGHEST: f32 = 88.0;
     /// 1.5 · 2²³: adding it rounds to an integer, which then stands in the lowest bits.

@@ -38,6 +38,11 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Number of rows.
+    pub(crate) fn height(&self) -> usize {
+        self.rows
+    }
+
     /// The same matrix with rows and columns exchanged.
     pub(crate) fn transposed(self) -> Self {
         Self {
