@@ -20,7 +20,8 @@
 //! and a row whose sums are not finite (a fault, or logits beyond what f32 lanes can hold) gives `None`, upon which the
 //! caller turns to [`crate::scalar`] for the fault or the number.
 
-use crate::lanes::{Lanes, PairSums, Scale, Shifts, WIDTH};
+use crate::divergence::{Divergence, GradientOptions};
+use crate::lanes::{Lanes, PairSums, Pull, Scale, Shifts, WIDTH};
 use crate::logit::Logit;
 use crate::near::Near;
 use crate::row::{Likely, NAMED, Observed, ObservedSingle, PairOptions, RowPair, RowSingle};
@@ -159,6 +160,81 @@ pub(crate) fn add_probs<L: Logit>(
     for (block, acc) in row.chunks(BLOCK).zip(acc.chunks_mut(BLOCK)) {
         lanes.add_exp(L::widen_row(block, &mut buffer), high, low, acc);
     }
+}
+
+/// See [`crate::Kernel::value_and_gradient`]; none where the scalar definition must be asked: for other divergences, and where one
+/// row is zero where the other is not.
+pub(crate) fn value_and_gradient<L: Logit, M: Logit>(
+    lanes: &'static Lanes,
+    d: Divergence,
+    p: &[L],
+    q: &[M],
+    options: GradientOptions,
+    grad_q: &mut [f32],
+) -> Option<f64> {
+    let (difference, log_ratio) = match d {
+        Divergence::Kl => (1.0, 0.0),
+        Divergence::ReverseKl => (0.0, 1.0),
+        Divergence::Jeffreys => (1.0, 1.0),
+        _ => return None,
+    };
+    let temperature = options.temperature;
+    let row = PairOptions {
+        temperature,
+        ..PairOptions::default()
+    };
+    let pair = pair(lanes, p, q, &row)?;
+    if !(pair.kl.is_finite() && pair.reverse_kl.is_finite()) {
+        return None;
+    }
+    let scale = |log_sum_exp: f64| {
+        let (high, low) = split(log_sum_exp * f64::from(temperature));
+        (Scale::new(high, temperature), (-low / temperature).exp())
+    };
+    let (scale_p, rest_p) = scale(pair.log_sum_exp_p);
+    let (scale_q, rest_q) = scale(pair.log_sum_exp_q);
+    let offset = (pair.log_sum_exp_q - pair.log_sum_exp_p) * f64::from(temperature);
+    let (offset_high, offset_low) = split(offset);
+    let (half, outer) = (0.5 / temperature, options.scale / temperature);
+    let pull = Pull {
+        shifts: Shifts {
+            p: scale_p,
+            q: scale_q,
+            ratio: 1.0,
+            half,
+            offset_high,
+            offset_low: offset_low * half,
+            one_size: false,
+        },
+        rest: [rest_p, rest_q],
+        difference: outer * difference,
+        log_ratio: outer * log_ratio,
+        mean: pair.reverse_kl as f32,
+    };
+    let (mut buffer_p, mut buffer_q) = ([0.0; BLOCK], [0.0; BLOCK]);
+    let blocks = p.chunks(BLOCK).zip(q.chunks(BLOCK));
+    for ((p, q), out) in blocks.zip(grad_q.chunks_mut(BLOCK)) {
+        let p = L::widen_row(p, &mut buffer_p);
+        let q = M::widen_row(q, &mut buffer_q);
+        lanes.pull(p, q, &pull, out);
+    }
+    Some(match d {
+        Divergence::Kl => pair.kl,
+        Divergence::ReverseKl => pair.reverse_kl,
+        _ => pair.kl + pair.reverse_kl,
+    })
+}
+
+/// See [`crate::Kernel::add_softmax`].
+pub(crate) fn add_softmax(
+    lanes: &'static Lanes,
+    row: &[f32],
+    log_sum_exp: f64,
+    by: f32,
+    out: &mut [f32],
+) {
+    let (high, low) = split(log_sum_exp);
+    lanes.add_softmax(row, high, low, by, out);
 }
 
 /// One row, block by block: its log-sum-exp and entropy, and what its order tells.

@@ -1,5 +1,6 @@
 //! The entry point: one [`Kernel`] per program, chosen once.
 
+use crate::divergence::{self, Divergence, GradientOptions};
 use crate::fast;
 use crate::fault::RowFault;
 use crate::isa::Isa;
@@ -64,6 +65,61 @@ impl Kernel {
             .lanes
             .and_then(|lanes| fast::pair(lanes, p, q, options));
         fast.map_or_else(|| scalar::pair(p, q, options), Ok)
+    }
+
+    /// The divergence between softmax(`p`) and softmax(`q`), and its gradient with respect to the logits `q`: as
+    /// [`divergence::value_and_gradient`] defines it, and for KL, reverse KL and Jeffreys several times as fast.
+    /// What the gradient then lacks is below 3e-6 of its largest entry, or 2e-7 of the outer gradient where rows nearly agree.
+    ///
+    /// # Errors
+    ///
+    /// The first [`RowFault`], of the reference before that of the candidate; `grad_q` is untouched then.
+    ///
+    /// # Panics
+    ///
+    /// As [`divergence::value_and_gradient`].
+    pub fn value_and_gradient<L: Logit, M: Logit>(
+        &self,
+        d: Divergence,
+        p: &[L],
+        q: &[M],
+        options: &GradientOptions,
+        grad_q: &mut [f32],
+    ) -> Result<f64, RowFault> {
+        let arguments = PairOptions {
+            temperature: options.temperature,
+            ..PairOptions::default()
+        };
+        scalar::check_arguments(p.len(), q.len(), &arguments);
+        assert_eq!(
+            q.len(),
+            grad_q.len(),
+            "the gradient and the candidate's row differ in length"
+        );
+        let fast = self
+            .lanes
+            .and_then(|lanes| fast::value_and_gradient(lanes, d, p, q, *options, grad_q));
+        fast.map_or_else(
+            || divergence::value_and_gradient(d, p, q, options, grad_q),
+            Ok,
+        )
+    }
+
+    /// Adds `by`·exp(xᵢ − `log_sum_exp`) to `out`: the softmax's part of the gradient of a cross-entropy.
+    ///
+    /// # Panics
+    ///
+    /// If `out` and the row differ in length.
+    pub fn add_softmax(&self, row: &[f32], log_sum_exp: f64, by: f32, out: &mut [f32]) {
+        assert_eq!(row.len(), out.len(), "the rows differ in length");
+        match self.lanes {
+            Some(lanes) => fast::add_softmax(lanes, row, log_sum_exp, by, out),
+            None => {
+                for (out, &x) in out.iter_mut().zip(row) {
+                    *out += (f64::from(by) * (f64::from(x) - log_sum_exp).exp()) as f32;
+                }
+            }
+        }
     }
 
     /// D(P‖Q) and D(Q‖P) with one exponential per logit: faster than [`Kernel::pair`] and less exact.

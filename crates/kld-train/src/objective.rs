@@ -18,7 +18,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use kld_kernels::divergence::{Divergence, GradientOptions, value_and_gradient};
+use kld_kernels::divergence::{Divergence, GradientOptions};
 use kld_kernels::{Kernel, RowFault};
 use serde::{Deserialize, Serialize};
 
@@ -165,7 +165,8 @@ impl Objective {
                     temperature: self.temperature,
                     scale: (scale * weight) as f32,
                 };
-                loss.divergence = value_and_gradient(self.loss.divergence(), p, q, &options, grad)?;
+                let d = self.loss.divergence();
+                loss.divergence = kernel.value_and_gradient(d, p, q, &options, grad)?;
                 loss.total += weight * loss.divergence;
             }
             None => grad.fill(0.0),
@@ -214,9 +215,7 @@ fn add_cross_entropy(
     grad: &mut [f32],
 ) -> Result<f64, RowFault> {
     let single = kernel.single(q, None)?;
-    for (grad, &y) in grad.iter_mut().zip(q) {
-        *grad += (scale * (f64::from(y) - single.log_sum_exp).exp()) as f32;
-    }
+    kernel.add_softmax(q, single.log_sum_exp, scale as f32, grad);
     grad[observed as usize] -= scale as f32;
     Ok(single.log_sum_exp - f64::from(q[observed as usize]))
 }

@@ -16,7 +16,7 @@ mod arith;
 mod loops;
 mod math;
 
-pub(crate) use loops::{BlockMoments, Centre, OnePassSums, PairSums, RowSums, Scale, Shifts};
+pub(crate) use loops::{BlockMoments, Centre, OnePassSums, PairSums, Pull, RowSums, Scale, Shifts};
 pub(crate) use math::JS;
 
 use std::ops::{Add, AddAssign};
@@ -32,6 +32,9 @@ const STRETCH: usize = 32;
 
 /// A loop over two blocks of whole vectors.
 type PairLoop<T, S = Shifts> = unsafe fn(&[[f32; WIDTH]], &[[f32; WIDTH]], &S) -> T;
+
+/// A loop that writes the gradient of two blocks of whole vectors.
+type PullLoop = unsafe fn(&[[f32; WIDTH]], &[[f32; WIDTH]], &Pull, &mut [[f32; WIDTH]]);
 
 /// The terms of KL, reverse KL and JS, summed.
 type NearSums = [f64; 3];
@@ -51,6 +54,8 @@ pub(crate) struct Lanes {
     far_sums: PairLoop<PairSums>,
     one_pass_sums: PairLoop<OnePassSums, [Scale; 2]>,
     add_exp: unsafe fn(&[f32], f32, f32, &mut [f64]),
+    pull: PullLoop,
+    add_softmax: unsafe fn(&[f32], f32, f32, f32, &mut [f32]),
 }
 
 impl Lanes {
@@ -178,6 +183,27 @@ impl Lanes {
         // SAFETY: as in `max`.
         unsafe { (self.add_exp)(block, high, low, acc) }
     }
+
+    /// The gradient of two blocks of equal length.
+    pub(crate) fn pull(&self, p: &[f32], q: &[f32], pull: &Pull, out: &mut [f32]) {
+        let ((p, tail_p), (q, tail_q)) = (p.as_chunks::<WIDTH>(), q.as_chunks::<WIDTH>());
+        let (out, tail) = out.as_chunks_mut::<WIDTH>();
+        // SAFETY: as in `max`.
+        unsafe { (self.pull)(p, q, pull, out) }
+        if !tail.is_empty() {
+            let (tail_p, tail_q) = ([loops::padded(tail_p)], [loops::padded(tail_q)]);
+            let mut padded = [[0.0; WIDTH]];
+            // SAFETY: as in `max`.
+            unsafe { (self.pull)(&tail_p, &tail_q, pull, &mut padded) }
+            tail.copy_from_slice(&padded[0][..tail.len()]);
+        }
+    }
+
+    /// Adds `by`·exp(x − high − low) to `out`, entry by entry.
+    pub(crate) fn add_softmax(&self, block: &[f32], high: f32, low: f32, by: f32, out: &mut [f32]) {
+        // SAFETY: as in `max`.
+        unsafe { (self.add_softmax)(block, high, low, by, out) }
+    }
 }
 
 /// Stamps a module with the loops compiled for some target features.
@@ -185,10 +211,10 @@ macro_rules! lanes {
     ($name:ident, $arith:ty, $doc:literal $(, $features:literal)?) => {
         #[doc = $doc]
         mod $name {
-            use super::{BlockMoments, Centre, Lanes, NearSums, OnePassSums, WIDTH, PairSums, RowSums, Scale, Shifts, arith, loops};
+            use super::{BlockMoments, Centre, Lanes, NearSums, OnePassSums, WIDTH, PairSums, Pull, RowSums, Scale, Shifts, arith, loops};
 
             pub(super) static LANES: Lanes =
-                Lanes { max, count_above, find_above, exp_sums, moments, near_sums, near_sums_one_size, far_sums, one_pass_sums, add_exp };
+                Lanes { max, count_above, find_above, exp_sums, moments, near_sums, near_sums_one_size, far_sums, one_pass_sums, add_exp, pull, add_softmax };
 
             $(#[target_feature(enable = $features)])?
             fn max(block: &[f32]) -> f32 {
@@ -238,6 +264,16 @@ macro_rules! lanes {
             $(#[target_feature(enable = $features)])?
             fn add_exp(block: &[f32], high: f32, low: f32, acc: &mut [f64]) {
                 loops::add_exp::<$arith>(block, high, low, acc);
+            }
+
+            $(#[target_feature(enable = $features)])?
+            fn pull(p: &[[f32; WIDTH]], q: &[[f32; WIDTH]], s: &Pull, out: &mut [[f32; WIDTH]]) {
+                loops::pull::<$arith>(p, q, s, out);
+            }
+
+            $(#[target_feature(enable = $features)])?
+            fn add_softmax(block: &[f32], high: f32, low: f32, by: f32, out: &mut [f32]) {
+                loops::add_softmax::<$arith>(block, high, low, by, out);
             }
         }
     };

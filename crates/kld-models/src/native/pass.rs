@@ -110,18 +110,14 @@ impl<'a> Pass<'a> {
     ///
     /// If one of them has none: it would never learn, without a word.
     pub fn gradients(self) -> Result<Gradients> {
-        let head = &self.model.head_weight().name;
-        let mut found = self.model.tape().pull(self.hidden, &self.grad_states);
+        let mut gradients = Gradients::new();
         if !self.grad_head.is_empty() {
-            match found.get_mut(head) {
-                // Embedding and head are one.
-                Some(sum) => sum
-                    .iter_mut()
-                    .zip(&self.grad_head)
-                    .for_each(|(sum, x)| *sum += x),
-                None => drop(found.insert(head.clone(), self.grad_head)),
-            }
+            // Where embedding and head are one, both parts end in one sum.
+            let head = &self.model.head_weight().name;
+            gradients.insert(head.clone(), self.grad_head);
         }
+        let tape = self.model.tape();
+        let found = tape.pull(self.hidden, &self.grad_states, gradients);
         match self.model.trainable().find(|(n, _)| !found.contains_key(n)) {
             Some((name, _)) => Err(Error::NoGradient { name }),
             None => Ok(found),

@@ -14,12 +14,12 @@ use super::{Attended, Made, Matrix, Node, Part, Rows, Tape, Weight, loops};
 use crate::native::Gradients;
 
 impl Tape {
-    /// The gradient of a loss with respect to each weight that may change, from that with respect to rows.
-    pub(crate) fn pull(&self, rows: Rows, gradient: &[f32]) -> Gradients {
+    /// The gradient of a loss with respect to each weight that may change, from that with respect to rows, added to `gradients`.
+    pub(crate) fn pull(&self, rows: Rows, gradient: &[f32], gradients: Gradients) -> Gradients {
         let mut back = Back {
             buffers: Arc::clone(&self.buffers),
             pending: BTreeMap::new(),
-            gradients: Gradients::new(),
+            gradients,
         };
         back.give(&rows, back.copy(gradient));
         drop(rows);

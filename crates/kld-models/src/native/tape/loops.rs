@@ -1,10 +1,5 @@
 //! The way back through the loops between matrix products, compiled like those.
 
-#![expect(
-    clippy::inline_always,
-    reason = "bodies must be compiled with their caller's instruction set"
-)]
-
 use super::super::plain::loops::{exp, sum, vectorized};
 
 vectorized! {
