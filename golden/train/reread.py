@@ -40,19 +40,28 @@ def page():
     return names
 
 
+def windows(path):
+    """Tokens, scored rows and logits of every window of a recording of logits."""
+    (_, opening, _), *rest = page()["frames"](path)
+    ends = np.cumsum(opening["windows"][:, 1])
+    for (_, length, _, first, end), at, (_, rows, _) in zip(opening["windows"], ends, rest):
+        yield opening["tokens"][at - length:at], first, end, rows["logits"]
+
+
 def check(kld, name, float_name, folder):
     run = lambda *words: subprocess.run([kld, *map(str, words)], check=True, capture_output=True, cwd=folder)
     run("train", *STUDENTS[name], "--text", "text.txt", "--context", CONTEXT, "--steps", 3, "--warmup", 0, "--batch", 2, "--seed", 1,
         "--dtype", float_name, "--run", f"{name}-{float_name}")
     exported = folder / f"{name}-{float_name}/model"
-    run("record", exported, "--text", "text.txt", "--context", CONTEXT, "--score", "all", "--max-windows", 4, "-o", "x.kldrec")
+    run("record", exported, "--text", "text.txt", "--context", CONTEXT, "--score", "all", "--max-windows", 4, "--keep", "logits",
+        "-o", "x.kldrec")
     model = AutoModelForCausalLM.from_pretrained(exported, dtype="auto", attn_implementation="eager").eval()
     assert str(model.dtype) == {"f32": "torch.float32", "f16": "torch.float16", "bf16": "torch.bfloat16"}[float_name]
     # The weights as they are in the file; what is computed from them in f32, as kld does.
     model = model.float()
     GenerationConfig.from_pretrained(exported)
     farthest = 0.0
-    for tokens, (first, end), logits in page()["windows"](folder / "x.kldrec"):
+    for tokens, first, end, logits in windows(folder / "x.kldrec"):
         with torch.no_grad():
             expected = model(torch.tensor(tokens.astype(np.int64))[None]).logits[0, first:end].numpy()
         farthest = max(farthest, np.abs(logits - expected).max())

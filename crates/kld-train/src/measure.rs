@@ -162,16 +162,21 @@ impl WindowSums {
     }
 }
 
-/// The difference of two independent means, with the error that follows from theirs and an interval of ±1.96 of it.
+/// The difference of two independent means, with the error that follows from theirs. Its interval follows from theirs, too, each by Student's
+/// t of its own number of clusters: the distances of their ends from their values add up as errors do (Zou and Donner 2008).
 pub(crate) fn difference(a: &Estimate, b: &Estimate) -> Estimate {
     let value = a.value - b.value;
     let both = a.standard_error.zip(b.standard_error);
     let error = both.map(|(a, b)| a.hypot(b));
+    let distance = |of_a: Option<f64>, of_b: Option<f64>| {
+        let ends = of_a.zip(of_b);
+        ends.map(|(of_a, of_b)| (of_a - a.value).hypot(of_b - b.value))
+    };
     Estimate {
         value,
         standard_error: error,
-        low: error.map(|e| value - 1.96 * e),
-        high: error.map(|e| value + 1.96 * e),
+        low: distance(a.low, b.high).map(|d| value - d),
+        high: distance(a.high, b.low).map(|d| value + d),
     }
 }
 
@@ -180,5 +185,25 @@ pub(crate) fn at_step(error: Error, step: u64) -> Error {
     match error {
         Error::Diverged { what, .. } => Error::Diverged { step, what },
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_of_a_difference_follows_from_both() {
+        let one = |value: f64, error, below, above| Estimate {
+            value,
+            standard_error: Some(error),
+            low: Some(value - below),
+            high: Some(value + above),
+        };
+        let gap = difference(&one(5.0, 0.3, 1.5, 3.0), &one(2.0, 0.4, 4.0, 2.0));
+        assert_eq!((gap.value, gap.standard_error), (3.0, Some(0.5)));
+        assert_eq!((gap.low, gap.high), (Some(3.0 - 2.5), Some(3.0 + 5.0)));
+        let alone = difference(&one(1.0, 0.1, 0.2, 0.2), &Estimate::bare(0.5));
+        assert_eq!((alone.standard_error, alone.low), (None, None));
     }
 }

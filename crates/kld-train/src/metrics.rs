@@ -9,6 +9,7 @@ use kld_models::tensor_file;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::on_policy::OwnTextLine;
 use crate::{Error, Result};
 
 /// What is told of a step.
@@ -30,6 +31,9 @@ pub(crate) struct StepLine {
     pub(crate) tokens: u64,
     /// Tokens that counted per second, in this step.
     pub(crate) tokens_per_s: f64,
+    /// What was measured on the student's own text, where there was any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) own_text: Option<OwnTextLine>,
 }
 
 #[derive(Serialize)]

@@ -15,10 +15,10 @@ use clap::{Args, ValueEnum};
 use kld_core::result::{Ended, Training};
 use kld_eval::{Content, prepare::compared_columns, run::is_taken};
 use kld_models::{
-    LogitSource, Tokenizer, hub::Format, native::DifferentiableModel, tensor_file::Float,
+    LogitSource, Tokenizer, Window, hub::Format, native::DifferentiableModel, tensor_file::Float,
 };
 use kld_report::{Json, Terminal as Table, Unit};
-use kld_train::{Error, Header, Job, is_run, train};
+use kld_train::{Error, Header, Job, Learner, Settings, Tail, is_run, train};
 
 use crate::{
     args::{ScoredName, TextArgs, WorkArgs, refuse_overwriting},
@@ -51,7 +51,7 @@ pub(crate) struct TrainArgs {
     teacher: Option<String>,
 
     /// No teacher: the text itself teaches, by cross-entropy
-    #[arg(long, conflicts_with_all = ["loss", "mix", "temperature", "layers"])]
+    #[arg(long, conflicts_with_all = ["loss", "mix", "temperature", "layers", "tail", "sampled", "on_policy"])]
     text_only: bool,
 
     /// Take settings from a TOML file: the flags by their names without --, `teacher = "…"`, `rate = 1e-3`, `text = ["books"]`. What
@@ -89,6 +89,10 @@ pub(crate) struct TrainArgs {
     /// Which positions are learnt from and evaluated [default: all]
     #[arg(long, value_enum, help_heading = "Text")]
     score: Option<ScoredName>,
+
+    /// Count nothing of a fragment up to its first MARKER, which is told as text: a prompt is read, but neither learnt nor evaluated
+    #[arg(long, value_name = "MARKER", help_heading = "Text")]
+    ignore_before: Option<String>,
 
     /// The share of windows that is held out, in whole fragments chosen by --seed
     #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = part, help_heading = "Text")]
@@ -165,6 +169,10 @@ Examples:
   kld train org/teacher --layers 6 --text books/ --run small             # distil into every k-th layer
   kld train org/teacher --student org/small --text books/ --run small --mix ce:0.3 --temperature 2
   kld train books.kldrec --student org/small --run small                 # the teacher was recorded: it is not loaded
+  kld train books.top50.kldrec --student org/small --run small --tail lump   # … by its 50 most likely tokens
+  kld train org/teacher --student org/small --text books/ --run small --on-policy 0.5   # on its own text, too
+  kld train org/teacher --student org/small --text chats.jsonl --run small --ignore-before '<|im_start|>assistant'
+  kld train --text-only --student org/small --text mine.txt --run tuned --lora rank=8   # adapters, merged at the end
   kld train --text-only --new config.json --new-tokenizer --text books/ --run fresh --epochs 3   # from nothing
   kld train org/teacher --layers 6 --text books/ --run small --early-stop patience=5 --penalty l2:0.1
   kld train org/teacher --layers 6 --text books/ --run small --dry-run   # parameters, memory, steps, time
@@ -235,12 +243,8 @@ impl TrainArgs {
         let teacher: Option<&dyn LogitSource> = teacher.map(|source| &**source);
         let text::Text { split, sha256 } = text::prepare(self, &student, teacher)?;
         let seed = self.text.seed.unwrap_or_default();
-        let settings = self.settings.settings(split.training.len(), seed);
-        let (warmup, steps) = (settings.schedule.warmup, settings.steps);
-        ensure!(
-            warmup < steps,
-            "--warmup {warmup} leaves none of the {steps} steps at the full rate: expected fewer than the steps"
-        );
+        let settings = self.settings.settings(split.training.len(), seed)?;
+        check_teacher(&settings, teacher, &split.training[0])?;
         let header = Header {
             schema: Header::SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -252,7 +256,7 @@ impl TrainArgs {
         };
         Ok(Job {
             columns: compared_columns(teacher.unwrap_or(&student), &student),
-            student,
+            student: Learner::new(student, &header.settings)?,
             teacher,
             training: split.training.into_iter().map(Into::into).collect(),
             held_out: split.held_out,
@@ -333,6 +337,29 @@ impl TrainArgs {
         }
         Outcome::Fine
     }
+}
+
+/// Makes sure that the teacher can give what is asked of it.
+fn check_teacher(
+    settings: &Settings,
+    teacher: Option<&dyn LogitSource>,
+    window: &Window,
+) -> anyhow::Result<()> {
+    let is_recording = teacher.is_some_and(|teacher| teacher.script().is_some());
+    ensure!(
+        settings.on_policy == 0.0 || !is_recording,
+        "--on-policy needs a model as the teacher: a recording cannot score what the student writes"
+    );
+    if settings.objective.tail != Tail::Uniform {
+        let recording = teacher.filter(|_| is_recording);
+        let rows = recording.map(|r| r.forward(&window.input)).transpose()?;
+        let kept = rows.as_ref().and_then(|rows| rows.kept(window.scored.start));
+        ensure!(
+            kept.is_some(),
+            "--tail is about what a recording has not kept: expected one made by kld record --keep top-k:K as the teacher"
+        );
+    }
+    Ok(())
 }
 
 /// The folder of a model whose layers or weights are taken.

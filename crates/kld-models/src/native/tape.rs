@@ -6,6 +6,7 @@
 //! each small product among all cores, and copies what it transposes.
 
 mod back;
+pub(crate) mod continuation;
 mod loops;
 
 use std::collections::BTreeMap;
