@@ -156,12 +156,12 @@ pub fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()>
     written
 }
 
-/// Text in a file, [`whole`].
+/// Text or bytes in a file, [`whole`].
 ///
 /// # Errors
 ///
 /// If it cannot be written.
-pub fn write_text(path: &Path, text: &str) -> Result<()> {
+pub fn write_text(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     whole(path, |draft| {
         fs::write(draft, text).map_err(|e| Error::io(draft, e))
     })

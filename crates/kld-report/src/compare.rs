@@ -16,7 +16,7 @@ use kld_core::{
 };
 
 use crate::{
-    Exporter, Terminal,
+    Exporter, Glance, Terminal,
     format::{
         bytes, count, digits, parameters, percent, plain, plus_minus, share, shortened, significant,
     },
@@ -31,8 +31,20 @@ const FALLBACKS_SHOWN: usize = 3;
 
 impl Exporter<Comparison> for Terminal {
     fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+        Glance(*self).export(result, out)?;
+        for candidate in &result.candidates {
+            let floor = result.noise_floor.as_ref();
+            write!(out, "\n{}", self.candidate(candidate, floor))?;
+        }
+        Ok(())
+    }
+}
+
+impl Exporter<Comparison> for Glance {
+    fn export(&self, result: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+        let Self(terminal) = self;
         writeln!(out, "reference  {}", model(&result.reference))?;
-        write!(out, "{}", self.recorded(&result.reference))?;
+        write!(out, "{}", terminal.recorded(&result.reference))?;
         writeln!(out, "text       {}", protocol(&result.protocol))?;
         if !result.run.complete {
             writeln!(
@@ -42,20 +54,16 @@ impl Exporter<Comparison> for Terminal {
             )?;
         }
         if let Some(floor) = &result.noise_floor {
-            writeln!(out, "floor      {}", self.floor(floor))?;
+            writeln!(out, "floor      {}", terminal.floor(floor))?;
         }
         for part in [
-            self.sequential(result),
-            self.ranking(result),
-            self.pick(result),
+            terminal.sequential(result),
+            terminal.ranking(result),
+            terminal.pick(result),
         ] {
             if !part.is_empty() {
                 write!(out, "\n{part}")?;
             }
-        }
-        for candidate in &result.candidates {
-            let floor = result.noise_floor.as_ref();
-            write!(out, "\n{}", self.candidate(candidate, floor))?;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ pub use csv_table::Csv;
 pub use html::comparison::Html;
 pub use info::InfoTable;
 pub use markdown::Markdown;
+pub use ranking::short_name;
 pub use tokens::Tokens;
 
 /// Writes results of type `R` in one format.
@@ -47,6 +48,10 @@ pub struct Terminal {
     /// The unit in which divergences are shown; results hold nats.
     pub unit: Unit,
 }
+
+/// A comparison for a terminal, at a glance: what was compared on what, and the ranking.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Glance(pub Terminal);
 
 /// A unit of information.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -172,7 +172,8 @@ fn legend(ranking: &Ranking) -> String {
 }
 
 /// The last part of the name.
-pub(crate) fn short_name(c: &Candidate) -> String {
+#[must_use]
+pub fn short_name(c: &Candidate) -> String {
     let name = &c.model.name;
     let last = name.rsplit('/').find(|part| !part.is_empty());
     shortened(last.unwrap_or(name), 40)

@@ -147,7 +147,8 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     })
 }
 
-fn measure(
+/// Measures what the arguments name; neither judged nor written yet.
+pub(crate) fn measure(
     args: &CompareArgs,
     work: Work,
     keep: Keep,

@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod demo;
 mod dist;
 mod exit;
 mod explain;
@@ -42,6 +43,7 @@ enum Verb {
     Merge(merge::MergeArgs),
     Report(report::ReportCommand),
     Info(info::InfoArgs),
+    Demo(demo::DemoArgs),
 }
 
 impl Verb {
@@ -58,6 +60,7 @@ impl Verb {
             Verb::Merge(args) => merge::run(&args),
             Verb::Report(args) => report::run(&args),
             Verb::Info(args) => info::run(&args),
+            Verb::Demo(args) => demo::run(&args),
         }
     }
 }

@@ -105,5 +105,5 @@ fn generation_config(settings: &Map<String, Value>) -> Value {
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
-    write_text(path, &format!("{value:#}\n"))
+    write_text(path, format!("{value:#}\n"))
 }
