@@ -313,8 +313,7 @@ impl WindowLogits for Replayed<'_> {
         };
         let first = positions.start - windows[index].scored.start;
         let rows = first..first + positions.len();
-        self.recording
-            .give_back(self.kept_of(index), rows, out)
+        self.recording.give_back(self.kept_of(index), rows, out)
     }
 
     fn kept(&self, position: usize) -> Option<KeptRow<'_>> {

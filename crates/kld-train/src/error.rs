@@ -69,7 +69,9 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A target of adapters that is no matrix of the student.
-    #[error("no matrix of a layer is called '{target}'; there are {names}, …\nhint: give the last part of a name, or a pattern with *")]
+    #[error(
+        "no matrix of a layer is called '{target}'; there are {names}, …\nhint: give the last part of a name, or a pattern with *"
+    )]
     NoSuchTarget {
         /// The target.
         target: String,

@@ -6,8 +6,8 @@
 use std::thread;
 
 use kld_kernels::{Kernel, RowFault, Side};
-use kld_models::{LogitSource, WindowLogits};
 use kld_models::native::{DifferentiableModel, Gradients};
+use kld_models::{LogitSource, WindowLogits};
 
 use crate::objective::Reduced;
 use crate::on_policy::OwnText;
@@ -187,9 +187,7 @@ impl<'a> Teaching<'a> {
         }
         let kept = given.window.kept(row);
         match kept.filter(|_| objective.tail != Tail::Uniform) {
-            Some(kept) => {
-                objective.sparse_row(&kept, q, observed, scale, kernel, (grad, reduced))
-            }
+            Some(kept) => objective.sparse_row(&kept, q, observed, scale, kernel, (grad, reduced)),
             None => objective.row(Some(given.logits), q, observed, scale, kernel, grad),
         }
     }

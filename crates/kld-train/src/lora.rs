@@ -72,7 +72,8 @@ impl FromStr for Lora {
         }
         let rank = rank.filter(|&rank| rank > 0).ok_or_else(expected)?;
         let alpha = alpha.unwrap_or(2.0 * rank as f64);
-        let is_sound = f64::is_finite(alpha) && alpha > 0.0 && !targets.iter().any(String::is_empty);
+        let is_sound =
+            f64::is_finite(alpha) && alpha > 0.0 && !targets.iter().any(String::is_empty);
         is_sound
             .then_some(Self {
                 rank,
@@ -144,7 +145,12 @@ impl Adapters {
             if !names.iter().any(|name| one.is_for(module(name))) {
                 return Err(Error::NoSuchTarget {
                     target: target.clone(),
-                    names: names.iter().take(8).map(|n| module(n)).collect::<Vec<_>>().join(", "),
+                    names: names
+                        .iter()
+                        .take(8)
+                        .map(|n| module(n))
+                        .collect::<Vec<_>>()
+                        .join(", "),
                 });
             }
         }
@@ -161,7 +167,9 @@ impl Adapters {
         let chosen = names.into_iter().filter(|name| lora.is_for(module(name)));
         let matrices: BTreeMap<String, Adapted> = chosen.map(adapted).collect();
         let others: BTreeSet<String> = shapes.into_keys().collect();
-        let others = others.into_iter().filter(|name| !matrices.contains_key(name));
+        let others = others
+            .into_iter()
+            .filter(|name| !matrices.contains_key(name));
         student.freeze(&others.collect::<Vec<_>>())?;
         let mut adapters = Self {
             rank: lora.rank,
@@ -179,7 +187,8 @@ impl Adapters {
             let limit = 1.0 / (matrix.columns as f32).sqrt();
             let a = (0..self.rank * matrix.columns).map(|_| random.random_range(-limit..limit));
             self.factors.insert(matrix.a(), a.collect());
-            self.factors.insert(matrix.b(), vec![0.0; matrix.rows * self.rank]);
+            self.factors
+                .insert(matrix.b(), vec![0.0; matrix.rows * self.rank]);
         }
     }
 
@@ -194,9 +203,16 @@ impl Adapters {
     /// # Errors
     ///
     /// If they are not those of this student.
-    pub fn set_factors(&mut self, values: Gradients, student: &mut DifferentiableModel) -> Result<()> {
+    pub fn set_factors(
+        &mut self,
+        values: Gradients,
+        student: &mut DifferentiableModel,
+    ) -> Result<()> {
         let sizes = |factors: &Gradients| -> Vec<(String, usize)> {
-            factors.iter().map(|(name, v)| (name.clone(), v.len())).collect()
+            factors
+                .iter()
+                .map(|(name, v)| (name.clone(), v.len()))
+                .collect()
         };
         if sizes(&values) != sizes(&self.factors) {
             return Err(Error::OtherAdapters);
@@ -209,7 +225,10 @@ impl Adapters {
     /// Values that learn.
     #[must_use]
     pub fn parameters(&self) -> u64 {
-        self.factors.values().map(|values| values.len() as u64).sum()
+        self.factors
+            .values()
+            .map(|values| values.len() as u64)
+            .sum()
     }
 
     /// The gradients with respect to A and B, from those with respect to W.
@@ -292,13 +311,23 @@ mod tests {
         for (text, told) in [
             ("rank=8", "rank=8,alpha=16"),
             ("rank=4,alpha=1.5", "rank=4,alpha=1.5"),
-            ("targets=q_proj|*mlp*,rank=2", "rank=2,alpha=4,targets=q_proj|*mlp*"),
+            (
+                "targets=q_proj|*mlp*,rank=2",
+                "rank=2,alpha=4,targets=q_proj|*mlp*",
+            ),
         ] {
             let lora: Lora = text.parse().unwrap();
             assert_eq!(lora.to_string(), told);
             assert_eq!(told.parse::<Lora>(), Ok(lora));
         }
-        for bad in ["", "8", "rank=0", "rank=8,alpha=0", "rank=8,targets=", "rank=8,beta=1"] {
+        for bad in [
+            "",
+            "8",
+            "rank=0",
+            "rank=8,alpha=0",
+            "rank=8,targets=",
+            "rank=8,beta=1",
+        ] {
             assert!(bad.parse::<Lora>().is_err(), "{bad}");
         }
     }
@@ -310,7 +339,10 @@ mod tests {
             lora.is_for(name)
         };
         assert!(is_for("q_proj", "model.layers.0.self_attn.q_proj"));
-        assert!(is_for("x|self_attn.q_proj", "model.layers.0.self_attn.q_proj"));
+        assert!(is_for(
+            "x|self_attn.q_proj",
+            "model.layers.0.self_attn.q_proj"
+        ));
         assert!(!is_for("proj", "model.layers.0.self_attn.q_proj"));
         assert!(is_for("*.0.*", "model.layers.0.self_attn.q_proj"));
     }

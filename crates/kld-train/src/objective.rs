@@ -298,8 +298,14 @@ mod tests {
         }
         for (refused, told) in [
             (with("kl", Tail::Lump, 2.0, None), "temperature 1"),
-            (with("jeffreys", Tail::Renormalize, 1.0, None), "is infinite"),
-            (with("js", Tail::Uniform, 1.0, Some("12")), "of kl alone, not of js"),
+            (
+                with("jeffreys", Tail::Renormalize, 1.0, None),
+                "is infinite",
+            ),
+            (
+                with("js", Tail::Uniform, 1.0, Some("12")),
+                "of kl alone, not of js",
+            ),
         ] {
             assert!(refused.check().unwrap_err().contains(told));
         }

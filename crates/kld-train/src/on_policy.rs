@@ -146,7 +146,9 @@ mod tests {
     #[test]
     fn tokens_are_drawn_as_often_as_they_are_likely() {
         let logits = [0.0, f32::NEG_INFINITY, 2.0_f32.ln(), 1.0_f32.ln()];
-        let drawn: Vec<u32> = (0..400).map(|i| draw(&logits, (f64::from(i) + 0.5) / 400.0)).collect();
+        let drawn: Vec<u32> = (0..400)
+            .map(|i| draw(&logits, (f64::from(i) + 0.5) / 400.0))
+            .collect();
         let count = |token| drawn.iter().filter(|&&t| t == token).count();
         assert_eq!([0, 1, 2, 3].map(count), [100, 0, 200, 100]);
         assert_eq!(draw(&[0.0, f32::NEG_INFINITY], 1.0 - f64::EPSILON / 2.0), 0);
@@ -164,6 +166,9 @@ mod tests {
             (k1, k3, exact) = (k1 + weight * one.k1, k3 + weight * one.k3, one.reverse_kl);
             assert!(one.k2 >= 0.0 && one.k3 >= 0.0);
         }
-        assert!((k1 - exact).abs() < 1e-6 && (k3 - exact).abs() < 1e-6, "{k1} {k3} {exact}");
+        assert!(
+            (k1 - exact).abs() < 1e-6 && (k3 - exact).abs() < 1e-6,
+            "{k1} {k3} {exact}"
+        );
     }
 }

@@ -10,7 +10,8 @@ use kld_models::native::{DifferentiableModel, Gradients, LoadOptions, NativeMode
 use kld_models::{Tokenizer, Window, tensor_file};
 use kld_testkit::tiny_model;
 use kld_train::{
-    Adapters, Example, Learned, Lora, Moments, Objective, Optimizer, Schedule, Shape, Teaching, Update, clip, learn,
+    Adapters, Example, Learned, Lora, Moments, Objective, Optimizer, Schedule, Shape, Teaching,
+    Update, clip, learn,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -241,7 +242,8 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
 /// The tensors of a run's file whose names begin so, by the rest of their names.
 fn part(run: &str, beginning: &str) -> Gradients {
     let (all, _) = tensor_file::read(&golden(&format!("{run}.safetensors"))).unwrap();
-    let named = |(name, values): (String, _)| Some((name.strip_prefix(beginning)?.to_owned(), values));
+    let named =
+        |(name, values): (String, _)| Some((name.strip_prefix(beginning)?.to_owned(), values));
     all.into_iter().filter_map(named).collect()
 }
 
@@ -340,6 +342,7 @@ proptest! {
             cross_entropy_share: share,
             temperature,
             temperature_squared: true,
+            ..Objective::default()
         };
         // Differences of values need all the digits of f64.
         let exact = Kernel::with_isa(Isa::Scalar).unwrap();

@@ -425,17 +425,28 @@ fn a_student_learns_from_its_own_text_the_same_in_any_number_of_threads_and_piec
     let result = desk.train_in("parts", 2, &Silent).unwrap();
     let weights = |run: &str| desk.bytes(&format!("{run}/last.safetensors"));
     assert!(weights("one") == weights("three") && weights("one") == weights("parts"));
-    assert!(result.objective.contains("0.5 of all, reverse-kl"), "{}", result.objective);
+    assert!(
+        result.objective.contains("0.5 of all, reverse-kl"),
+        "{}",
+        result.objective
+    );
 
     let lines = String::from_utf8(desk.bytes("one/metrics.jsonl")).unwrap();
-    let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let own: Vec<_> = lines.filter_map(|line| line.get("own_text").cloned()).collect();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let own: Vec<_> = lines
+        .filter_map(|line| line.get("own_text").cloned())
+        .collect();
     assert_eq!(own.len(), 24);
     let mean = |key: &str| own.iter().map(|o| o[key].as_f64().unwrap()).sum::<f64>() / 24.0;
     // Half of four windows of 24 tokens, gone on with from their middle.
     assert_eq!(mean("tokens"), 24.0);
     let (exact, k1, k3) = (mean("reverse_kl"), mean("k1"), mean("k3"));
-    assert!((k1 - exact).abs() < 0.5 * exact && (k3 - exact).abs() < 0.5 * exact, "{exact} {k1} {k3}");
+    assert!(
+        (k1 - exact).abs() < 0.5 * exact && (k3 - exact).abs() < 0.5 * exact,
+        "{exact} {k1} {k3}"
+    );
     let reverse = |p: &kld_core::result::CurvePoint| p.reverse_kl.unwrap().value;
     let (first, last) = (&result.curve[0], result.curve.last().unwrap());
     assert!(reverse(last) < 0.9 * reverse(first));
@@ -450,16 +461,24 @@ fn what_a_student_writes_begins_as_the_window_and_is_drawn_from_its_own_distribu
     assert_ne!(own(1).input, own(2).input);
     for written in (0..20).map(own) {
         assert_eq!(written.input[..12], window.input[..12]);
-        assert_eq!((written.scored.start, written.scored.end + 1), (11, written.input.len()));
+        assert_eq!(
+            (written.scored.start, written.scored.end + 1),
+            (11, written.input.len())
+        );
     }
     // The first token that it draws, against the distribution that it is drawn from.
     let row = logits(&student, &window.input[..12])[11 * 96..].to_vec();
     let top = (0..96).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
     let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
     let likely = f64::from(row[top]).exp() / sum;
-    let count = (0..600).filter(|&seed| own(seed).input[12] as usize == top).count() as f64;
+    let count = (0..600)
+        .filter(|&seed| own(seed).input[12] as usize == top)
+        .count() as f64;
     let error = (600.0 * likely * (1.0 - likely)).sqrt();
-    assert!((count - 600.0 * likely).abs() < 4.0 * error, "{count} {likely}");
+    assert!(
+        (count - 600.0 * likely).abs() < 4.0 * error,
+        "{count} {likely}"
+    );
 }
 
 #[test]
@@ -477,18 +496,26 @@ fn adapters_alone_learn_and_are_merged_where_the_model_is_written() {
     assert!(last.held_out.value < first.held_out.value);
 
     let folder = desk.folder.path().join("whole/model");
-    let exported = DifferentiableModel::open(&folder, tokenizer("llama")).unwrap().weights();
+    let exported = DifferentiableModel::open(&folder, tokenizer("llama"))
+        .unwrap()
+        .weights();
     for (name, before) in student("llama").weights() {
         let is_adapted = name.contains("q_proj") || name.contains("down_proj");
         assert_eq!(exported[&name] != before, is_adapted, "{name}");
     }
     // Two factors of two matrices in two layers, with both moments.
-    let (tensors, _) = tensor_file::read(&desk.folder.path().join("whole/last.safetensors")).unwrap();
+    let (tensors, _) =
+        tensor_file::read(&desk.folder.path().join("whole/last.safetensors")).unwrap();
     assert_eq!(tensors.len(), 3 * 8);
 
     let lora: Lora = "rank=2,targets=w_proj".parse().unwrap();
     let refused = Adapters::new(&lora, &mut student("llama"), 0).unwrap_err();
-    assert!(refused.to_string().contains("no matrix of a layer is called 'w_proj'"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("no matrix of a layer is called 'w_proj'"),
+        "{refused}"
+    );
 }
 
 #[test]

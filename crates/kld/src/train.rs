@@ -353,7 +353,9 @@ fn check_teacher(
     if settings.objective.tail != Tail::Uniform {
         let recording = teacher.filter(|_| is_recording);
         let rows = recording.map(|r| r.forward(&window.input)).transpose()?;
-        let kept = rows.as_ref().and_then(|rows| rows.kept(window.scored.start));
+        let kept = rows
+            .as_ref()
+            .and_then(|rows| rows.kept(window.scored.start));
         ensure!(
             kept.is_some(),
             "--tail is about what a recording has not kept: expected one made by kld record --keep top-k:K as the teacher"

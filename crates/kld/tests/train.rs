@@ -178,7 +178,9 @@ fn a_recording_teaches_without_the_teacher_and_text_alone_without_any() {
 #[test]
 fn a_recording_of_likely_tokens_teaches_with_its_tail_as_it_is_told() {
     let desk = desk();
-    desk.fine("record teacher --text long.jsonl --context 24 --score all --keep top-k:8 -o top.kldrec");
+    desk.fine(
+        "record teacher --text long.jsonl --context 24 --score all --keep top-k:8 -o top.kldrec",
+    );
     desk.fine("record teacher --text long.jsonl --context 24 --score all -o whole.kldrec");
     let begin = "--student student --held-out 0.2 --batch 4 --rate 5e-3 --steps 12";
     let mut found = Vec::new();
@@ -193,22 +195,51 @@ fn a_recording_of_likely_tokens_teaches_with_its_tail_as_it_is_told() {
         let result: serde_json::Value = serde_json::from_str(&printed).unwrap();
         let objective = told.trim_start_matches("minimised").trim();
         assert_eq!(result["objective"], objective);
-        desk.fine(&format!("compare whole.kldrec {tail}/model student --json {tail}.json"));
+        desk.fine(&format!(
+            "compare whole.kldrec {tail}/model student --json {tail}.json"
+        ));
         let compared = read(&desk, &format!("{tail}.json"));
-        let kl = |i: usize| compared["candidates"][i]["kl"]["mean"]["value"].as_f64().unwrap();
+        let kl = |i: usize| {
+            compared["candidates"][i]["kl"]["mean"]["value"]
+                .as_f64()
+                .unwrap()
+        };
         assert!(kl(0) < 0.9 * kl(1), "{tail}: {} {}", kl(0), kl(1));
         found.push(kl(0));
     }
     assert!(found[0] != found[1] && found[1] != found[2], "{found:?}");
-    let drawn = desk.printed(&format!("train whole.kldrec {begin} --sampled 12 --run drawn"));
-    assert!(drawn.contains("of 12 tokens drawn at each position"), "{drawn}");
+    let drawn = desk.printed(&format!(
+        "train whole.kldrec {begin} --sampled 12 --run drawn"
+    ));
+    assert!(
+        drawn.contains("of 12 tokens drawn at each position"),
+        "{drawn}"
+    );
     for (arguments, told) in [
-        ("whole.kldrec --tail lump", "expected one made by kld record --keep top-k:K"),
-        ("teacher --text long.jsonl --context 24 --tail lump", "--keep top-k:K"),
-        ("top.kldrec --tail lump --temperature 2", "use temperature 1"),
-        ("top.kldrec --tail renormalize --loss reverse-kl", "reverse-kl is infinite"),
-        ("top.kldrec --sampled 12 --loss js", "of kl alone, not of js"),
-        ("top.kldrec --on-policy 0.5", "cannot score what the student writes"),
+        (
+            "whole.kldrec --tail lump",
+            "expected one made by kld record --keep top-k:K",
+        ),
+        (
+            "teacher --text long.jsonl --context 24 --tail lump",
+            "--keep top-k:K",
+        ),
+        (
+            "top.kldrec --tail lump --temperature 2",
+            "use temperature 1",
+        ),
+        (
+            "top.kldrec --tail renormalize --loss reverse-kl",
+            "reverse-kl is infinite",
+        ),
+        (
+            "top.kldrec --sampled 12 --loss js",
+            "of kl alone, not of js",
+        ),
+        (
+            "top.kldrec --on-policy 0.5",
+            "cannot score what the student writes",
+        ),
     ] {
         let refused = desk.refused(&format!("train {arguments} {begin} --run refused"));
         assert!(refused.contains(told), "{arguments}: {refused}");
@@ -230,7 +261,10 @@ fn a_prompt_is_read_but_counts_neither_here_nor_there() {
     let refused = desk.refused(&format!(
         "train teacher --student student {SMALL} --run r --ignore-before NOBLER"
     ));
-    assert!(refused.contains("none of the 8 fragments has it"), "{refused}");
+    assert!(
+        refused.contains("none of the 8 fragments has it"),
+        "{refused}"
+    );
     let refused = desk.refused(&format!(
         "train teacher --student student {SMALL} --run r --ignore-before nobler --max-windows 9"
     ));
@@ -249,13 +283,20 @@ fn a_student_writes_itself_and_adapters_learn_alone() {
     let metrics = fs::read_to_string(desk.path("run/metrics.jsonl")).unwrap();
     assert!(metrics.contains("\"own_text\":{\"tokens\":"), "{metrics}");
     let settings = fs::read_to_string(desk.path("run/run.toml")).unwrap();
-    for told in ["lora = \"rank=2\"\n", "on-policy = 0.5\n", "student = \"student\"\n"] {
+    for told in [
+        "lora = \"rank=2\"\n",
+        "on-policy = 0.5\n",
+        "student = \"student\"\n",
+    ] {
         assert!(settings.contains(told), "{told}: {settings}");
     }
     desk.fine("train --run run --resume --threads 1");
     for (flags, told) in [
         ("--lora rank=0", "expected rank=N"),
-        ("--lora rank=2,targets=nothing", "no matrix of a layer is called 'nothing'"),
+        (
+            "--lora rank=2,targets=nothing",
+            "no matrix of a layer is called 'nothing'",
+        ),
         ("--lora rank=2 --freeze *", "cannot be used with"),
         ("--on-policy 2", "a number from 0 to 1"),
     ] {

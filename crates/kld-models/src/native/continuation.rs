@@ -12,7 +12,6 @@
 //! ```
 
 use super::tape::continuation::Past;
-use super::weights::Ready;
 use super::{DifferentiableModel, check_window};
 use crate::{Error, LogitSource, Result};
 
@@ -48,8 +47,7 @@ impl Continuation<'_> {
         let length = self.past.positions() + tokens.len();
         if length > card.context_length {
             let (name, limit) = (&card.name, card.context_length);
-            let what =
-                format!("the text has {length} tokens, {name} was made for {limit} at most");
+            let what = format!("the text has {length} tokens, {name} was made for {limit} at most");
             return Err(Error::Window { what });
         }
         self.model

@@ -120,7 +120,10 @@ impl LogProbs {
     pub(crate) fn new(logits: &[f32], scale: f64) -> Self {
         let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let top = f64::from(top) * scale;
-        let sum: f64 = logits.iter().map(|&x| (f64::from(x) * scale - top).exp()).sum();
+        let sum: f64 = logits
+            .iter()
+            .map(|&x| (f64::from(x) * scale - top).exp())
+            .sum();
         Self {
             scale,
             log_sum: top + sum.ln(),
@@ -222,7 +225,11 @@ mod tests {
                 let error = ((squares[i] / DRAWS as f64 - mean * mean) / DRAWS as f64).sqrt();
                 let off = (mean - expected[i]).abs();
                 // The seeds are fixed: this is no matter of luck from run to run.
-                assert!(off < 4.5 * error + 1e-7, "{sampling} {i}: {mean} {} ± {error}", expected[i]);
+                assert!(
+                    off < 4.5 * error + 1e-7,
+                    "{sampling} {i}: {mean} {} ± {error}",
+                    expected[i]
+                );
             }
         }
     }
@@ -237,7 +244,11 @@ mod tests {
         let logits = [f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY];
         let sampling: Sampling = "9".parse().unwrap();
         let drawn = sampling.draw(&logits, 1.0, Kernel::detect(), 3).unwrap();
-        assert!(drawn.iter().all(|&(column, p, w)| column == 1 && p == 0.0 && w == 1.0 / 9.0));
+        assert!(
+            drawn
+                .iter()
+                .all(|&(column, p, w)| column == 1 && p == 0.0 && w == 1.0 / 9.0)
+        );
     }
 
     #[test]

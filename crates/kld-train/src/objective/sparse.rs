@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn a_lumped_or_dropped_tail_has_the_value_and_gradient_of_autograd() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/train/sparse.json");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../golden/train/sparse.json"
+        );
         let golden: Golden = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
         let kept = KeptRow {
             ids: &golden.ids,
@@ -178,9 +181,16 @@ mod tests {
                 .sparse_row(&kept, &golden.q, golden.observed, 2.0, kernel, out)
                 .unwrap();
             let what = format!("{} {:?} {}", case.loss, case.tail, case.temperature);
-            assert!((found.total - case.value).abs() < 3e-6, "{what}: {}", found.total);
+            assert!(
+                (found.total - case.value).abs() < 3e-6,
+                "{what}: {}",
+                found.total
+            );
             for (found, expected) in grad.iter().zip(&case.gradient) {
-                assert!((f64::from(*found) - 2.0 * expected).abs() < 3e-6, "{what}: {grad:?}");
+                assert!(
+                    (f64::from(*found) - 2.0 * expected).abs() < 3e-6,
+                    "{what}: {grad:?}"
+                );
             }
         }
     }
@@ -199,10 +209,17 @@ mod tests {
             ..Objective::default()
         };
         let (mut dense, mut sparse) = ([0.0; 4], [0.0; 4]);
-        let whole = objective.row(Some(&p), &q, 1, 1.0, kernel, &mut dense).unwrap();
+        let whole = objective
+            .row(Some(&p), &q, 1, 1.0, kernel, &mut dense)
+            .unwrap();
         let out = (&mut sparse[..], &mut Reduced::default());
-        let few = objective.sparse_row(&kept, &q, 1, 1.0, kernel, out).unwrap();
+        let few = objective
+            .sparse_row(&kept, &q, 1, 1.0, kernel, out)
+            .unwrap();
         assert!((whole.total - few.total).abs() < 1e-6);
-        assert!(dense.iter().zip(&sparse).all(|(a, b)| (a - b).abs() < 1e-6), "{dense:?} {sparse:?}");
+        assert!(
+            dense.iter().zip(&sparse).all(|(a, b)| (a - b).abs() < 1e-6),
+            "{dense:?} {sparse:?}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of a training as they are told on the command line.
 
-use clap::{Args, ValueEnum};
 use anyhow::{anyhow, ensure};
+use clap::{Args, ValueEnum};
 use kld_train::{
     Lora, Loss, Objective, Optimizer, Penalty, Sampling, Schedule, Settings, Shape, Tail,
 };

@@ -51,7 +51,7 @@ pub(crate) fn completed(given: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
     }
     let named = settings.get("run").and_then(Value::as_str).map(Path::new);
     let folder = of_file("run").map(|path| &**path).or(named);
-    if let Some(folder) = folder.filter(|_| matches.get_flag("resume")) {
+    if let Some(folder) = folder.filter(|_| is_told(&matches, "resume")) {
         let begins = ["teacher", "text_only", "config"];
         if is_run(folder) {
             settings = onto(read(&folder.join(FILE))?, settings);
@@ -115,6 +115,7 @@ fn parsed<'a>(words: impl Iterator<Item = &'a OsString>) -> Result<ArgMatches, c
     command().ignore_errors(true).try_get_matches_from(words)
 }
 
+/// What is on the command line.
 fn told<'a>(command: &'a Command, matches: &'a ArgMatches) -> impl Iterator<Item = &'a clap::Arg> {
     let arguments = command.get_arguments();
     arguments.filter(|argument| is_told(matches, argument.get_id().as_str()))
@@ -195,7 +196,7 @@ fn plain(value: &Value) -> String {
 fn value_of(matches: &ArgMatches, argument: &clap::Arg) -> Option<Value> {
     let id = argument.get_id().as_str();
     if matches!(argument.get_action(), ArgAction::SetTrue) {
-        return matches.get_flag(id).then_some(Value::Boolean(true));
+        return is_told(matches, id).then_some(Value::Boolean(true));
     }
     let mut values: Vec<Value> = matches.get_raw(id)?.map(typed).collect();
     match argument.get_action() {
