@@ -400,7 +400,10 @@ fn round_trip(model: &DifferentiableModel) {
         let tokenizer = Tokenizer::from_folder(path).unwrap();
         let read = DifferentiableModel::open(path, tokenizer).unwrap();
         assert_eq!(read.card().parameters, model.card().parameters);
-        assert_eq!(read.card().bytes, 2 * read.card().parameters);
+        assert!(
+            read.card().bytes < 3 * read.card().parameters,
+            "not half as large"
+        );
         let read = read.weights();
         for (name, values) in model.weights() {
             for (&found, &exact) in read[&name].iter().zip(&values) {
