@@ -14,8 +14,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kld-models", &["kld-core"]),
     ("kld-text", &["kld-core"]),
     ("kld-report", &["kld-core"]),
+    ("kld-series", &["kld-core"]),
     ("kld-eval", &["kld-core", "kld-kernels", "kld-models"]),
-    ("kld-train", &["kld-core", "kld-kernels", "kld-models"]),
+    (
+        "kld-train",
+        &["kld-core", "kld-kernels", "kld-models", "kld-series"],
+    ),
     (
         "kld",
         &[
@@ -24,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "kld-kernels",
             "kld-models",
             "kld-report",
+            "kld-series",
             "kld-text",
             "kld-train",
         ],

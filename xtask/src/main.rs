@@ -93,6 +93,10 @@ fn test() -> Result<()> {
         .arg("golden/reports/reread.py")
         .arg(programs.join("kld"))
         .current_dir(root()))?;
+    run(Command::new(python::with(&["tensorboard", "numpy"])?)
+        .arg("golden/series/reread.py")
+        .arg(programs.join("kld"))
+        .current_dir(root()))?;
     run(
         cargo_command(&["doc", "--release", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
@@ -137,6 +141,8 @@ fn golden() -> Result<()> {
     python("golden/text/generate.py", &[])?;
     python("golden/ranking/generate.py", &[])?;
     python("golden/sequential/generate.py", &[])?;
+    python("golden/series/generate.py", &[])?;
+    python("golden/series/events.py", &[])?;
     python("golden/quantize/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/train/generate.py", &[])?;

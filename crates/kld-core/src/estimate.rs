@@ -133,7 +133,7 @@ impl Estimate {
         }
         let residuals: f64 = filled().map(|c| (c.sum - c.weight * mean).powi(2)).sum();
         let standard_error = (groups / (groups - 1.0) * residuals).sqrt() / weight;
-        let half = student_t_975(groups - 1.0) * standard_error;
+        let half = student_t(0.975, groups - 1.0) * standard_error;
         Self {
             value: mean,
             standard_error: Some(standard_error),
@@ -253,9 +253,10 @@ fn effective(clusters: &[Cluster]) -> f64 {
     }
 }
 
-/// The 97.5 % point of Student's t.
-fn student_t_975(degrees_of_freedom: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, degrees_of_freedom).map_or(f64::INFINITY, |t| t.inverse_cdf(0.975))
+/// The point that Student's t is below with this probability.
+pub(crate) fn student_t(probability: f64, degrees_of_freedom: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, degrees_of_freedom)
+        .map_or(f64::INFINITY, |t| t.inverse_cdf(probability))
 }
 
 #[cfg(test)]

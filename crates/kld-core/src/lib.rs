@@ -25,6 +25,7 @@ pub mod ranking;
 pub mod result;
 pub mod row;
 pub mod sequential;
+pub mod series;
 pub mod smoothing;
 pub mod sum;
 pub mod summary;

@@ -14,6 +14,7 @@ mod text_expected;
 mod text_fragments;
 mod text_sample;
 mod train;
+mod watch;
 
 pub use compare::{
     Candidate, Comparison, DeltaP, Divergence, FragmentComparison, NoiseFloor, Perplexities,
@@ -36,6 +37,7 @@ pub use text_sample::{
     TEXT_SAMPLE_SCHEMA, TextSample,
 };
 pub use train::{CurvePoint, Ended, Gauge, Training};
+pub use watch::Watch;
 
 use serde::{Deserialize, Serialize};
 

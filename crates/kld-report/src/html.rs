@@ -28,6 +28,7 @@ pub(crate) mod chart;
 pub(crate) mod comparison;
 pub(crate) mod data;
 mod text;
+mod watch;
 
 use std::io::{self, Write};
 

@@ -4,6 +4,7 @@
 
 mod compare;
 mod csv_table;
+mod curve;
 mod dist;
 mod explain;
 pub mod format;
@@ -20,6 +21,7 @@ mod text_fragments;
 mod text_sample;
 mod tokens;
 mod train;
+mod watch;
 
 use std::io::{self, Write};
 

@@ -84,6 +84,9 @@ pub enum Error {
     /// A model failed.
     #[error(transparent)]
     Model(#[from] kld_models::Error),
+    /// The event file could not be written.
+    #[error(transparent)]
+    Series(#[from] kld_series::Error),
 }
 
 /// The result of this crate's functions.

@@ -103,7 +103,8 @@ impl<'a> Running<'a> {
         let settings = &job.header.settings;
         let folder = Folder::begin(&job.folder, &job.header, &job.configuration)?;
         let (mut state, mut moments) = (State::default(), Moments::default());
-        if folder.last().exists() {
+        let goes_on = folder.last().exists();
+        if goes_on {
             let checkpoint = Checkpoint::read(&folder.last()).map_err(Error::bad_checkpoint)?;
             job.student.set_values(checkpoint.weights)?;
             (state, moments) = (checkpoint.state, checkpoint.moments);
@@ -115,7 +116,7 @@ impl<'a> Running<'a> {
         let sample = sample.into_iter().map(|i| job.training[i].window.clone());
         Ok(Self {
             sample: sample.collect(),
-            metrics: Metrics::open(&folder.metrics(), state.step)?,
+            metrics: Metrics::open(folder.path(), goes_on.then_some(state.step))?,
             order: Order::new(job.training.len(), settings.seed),
             job,
             work,

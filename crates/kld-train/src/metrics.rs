@@ -1,11 +1,13 @@
-//! `metrics.jsonl`: a line per step and per evaluation, for whoever draws curves.
+//! `metrics.jsonl`: a line per step and per evaluation, for whoever draws curves; and the same for TensorBoard, in event files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use kld_core::result::CurvePoint;
 use kld_models::tensor_file;
+use kld_series::EventFile;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -42,16 +44,19 @@ struct EvaluationLine<'a> {
     evaluation: &'a CurvePoint,
 }
 
-/// The file, open at its end.
+/// The file, open at its end, and an event file beside it.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     path: PathBuf,
     file: File,
+    events: EventFile,
 }
 
 impl Metrics {
-    /// Opens the file, without the lines of steps beyond `step`: they will be told again.
-    pub(crate) fn open(path: &Path, step: u64) -> Result<Self> {
+    /// Opens `metrics.jsonl` in a folder, without the lines of steps after those that are done: they will be told again. Each opening begins
+    /// another event file.
+    pub(crate) fn open(folder: &Path, done: Option<u64>) -> Result<Self> {
+        let path = &folder.join("metrics.jsonl");
         let text = match fs::read_to_string(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             other => other.map_err(Error::io(path))?,
@@ -59,7 +64,7 @@ impl Metrics {
         let is_done = |line: &&str| {
             let line: Option<Value> = serde_json::from_str(line).ok();
             line.and_then(|line| line["step"].as_u64())
-                .is_some_and(|at| at <= step)
+                .is_some_and(|at| Some(at) <= done)
         };
         // The last line may have been cut off in the middle.
         let kept: String = text
@@ -72,18 +77,39 @@ impl Metrics {
         Ok(Self {
             path: path.to_owned(),
             file: file.map_err(Error::io(path))?,
+            events: EventFile::create(folder, now(), done.map_or(0, |done| done + 1))?,
         })
     }
 
     pub(crate) fn step(&mut self, line: &StepLine) -> Result<()> {
-        self.line(line)
+        self.line(line)?;
+        let values = [
+            ("loss", line.loss),
+            ("divergence", line.divergence),
+            ("nll", line.nll),
+            ("rate", line.rate),
+            ("gradient_norm", line.gradient_norm),
+            ("tokens", line.tokens as f64),
+            ("tokens_per_s", line.tokens_per_s),
+        ];
+        Ok(self.events.scalars(line.step, now(), &values)?)
     }
 
     pub(crate) fn evaluation(&mut self, point: &CurvePoint) -> Result<()> {
         self.line(&EvaluationLine {
             step: point.step,
             evaluation: point,
-        })
+        })?;
+        let mut values = vec![
+            ("evaluation/held_out", point.held_out.value),
+            ("evaluation/training", point.training.value),
+            ("evaluation/gap", point.gap.value),
+            ("evaluation/cross_entropy", point.cross_entropy.value),
+        ];
+        if let Some(reverse_kl) = &point.reverse_kl {
+            values.push(("evaluation/reverse_kl", reverse_kl.value));
+        }
+        Ok(self.events.scalars(point.step, now(), &values)?)
     }
 
     fn line(&mut self, line: &impl Serialize) -> Result<()> {
@@ -94,4 +120,10 @@ impl Metrics {
             .write_all(text.as_bytes())
             .map_err(Error::io(&self.path))
     }
+}
+
+/// Seconds since 1970, for TensorBoard's axis of time.
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
 }

@@ -5,6 +5,7 @@
 //! | `run.json` | the [`Header`]: settings, models, text; a run goes on only where all of it is the same |
 //! | `run.toml` | the same as its user would tell it |
 //! | `metrics.jsonl` | a line per step and per evaluation |
+//! | `events.out.tfevents.…` | the same for TensorBoard, a file per process that trained |
 //! | `last.safetensors`, `best.safetensors` | checkpoints |
 //! | `model/` | the best student as a Hugging Face folder, at the end |
 
@@ -122,8 +123,8 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
-    pub(crate) fn metrics(&self) -> PathBuf {
-        self.0.join("metrics.jsonl")
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn last(&self) -> PathBuf {

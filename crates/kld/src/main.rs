@@ -20,6 +20,7 @@ mod score;
 mod suggest;
 mod text;
 mod train;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ enum Verb {
     Explain(explain::ExplainArgs),
     Text(Box<text::TextArgs>),
     Suggest(Box<suggest::SuggestArgs>),
+    Watch(Box<watch::WatchArgs>),
     Record(record::RecordArgs),
     Train(Box<train::TrainArgs>),
     Merge(merge::MergeArgs),
@@ -55,6 +57,7 @@ impl Verb {
             Verb::Explain(args) => explain::run(&args),
             Verb::Text(args) => text::run(&args),
             Verb::Suggest(args) => suggest::run(&args),
+            Verb::Watch(args) => watch::run(&args),
             Verb::Record(args) => record::run(&args),
             Verb::Train(args) => train::run(&args),
             Verb::Merge(args) => merge::run(&args),

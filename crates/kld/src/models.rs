@@ -115,8 +115,36 @@ impl<'a> Opener<'a> {
     /// Opens a model that is run.
     pub(crate) fn open_model(&mut self, name: &str) -> anyhow::Result<NativeModel> {
         let location = self.locate(name)?;
-        let options = self.options(name, location.commit.clone());
         let tokenizer = tokenizer(&location)?;
+        self.open_located(name, &location, tokenizer)
+    }
+
+    /// Opens a checkpoint: a model that may lie there without its tokenizer, and then has the lender's.
+    pub(crate) fn open_checkpoint(
+        &mut self,
+        name: &str,
+        lender: &Tokenizer,
+    ) -> anyhow::Result<NativeModel> {
+        let location = self.locate(name)?;
+        let has = |file: &str| location.path.join(file).exists();
+        let has_none = location.format == Format::Folder
+            && !["tokenizer.json", "vocab.json", "tokenizer.model"]
+                .iter()
+                .any(|f| has(f));
+        let tokenizer = match has_none {
+            true => lender.clone(),
+            false => tokenizer(&location)?,
+        };
+        self.open_located(name, &location, tokenizer)
+    }
+
+    fn open_located(
+        &mut self,
+        name: &str,
+        location: &Location,
+        tokenizer: Tokenizer,
+    ) -> anyhow::Result<NativeModel> {
+        let options = self.options(name, location.commit.clone());
         let model = match location.format {
             Format::Folder => NativeModel::open_folder(&location.path, tokenizer, &options),
             Format::Gguf => NativeModel::open_gguf(&location.path, tokenizer, &options),

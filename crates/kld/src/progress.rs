@@ -33,12 +33,17 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// From now on the first Ctrl-C asks for a stop after the windows under way, the second one ends the program at once.
     pub(crate) fn listening() -> anyhow::Result<Self> {
-        ctrlc::set_handler(|| {
+        Self::answering("\nstopping after the windows under way; again to stop at once")
+    }
+
+    /// The same with another answer to the first Ctrl-C.
+    pub(crate) fn answering(answer: &'static str) -> anyhow::Result<Self> {
+        ctrlc::set_handler(move || {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
                 crate::output::remove_drafts();
                 std::process::exit(130);
             }
-            eprintln!("\nstopping after the windows under way; again to stop at once");
+            eprintln!("{answer}");
         })?;
         Ok(Self {
             bar: OnceLock::new(),
@@ -78,6 +83,9 @@ impl Terminal {
             );
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
+        if bar.is_finished() {
+            bar.reset();
+        }
         bar.set_length(progress.total as u64);
         bar.set_prefix(progress.stage);
         bar.set_message(progress.estimate.clone());

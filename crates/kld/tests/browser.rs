@@ -201,6 +201,76 @@ fn a_page_fits_a_phone_a_dark_room_and_paper() {
 }
 
 #[test]
+fn the_page_of_a_training_says_what_the_json_says_and_fits_a_phone() {
+    if !is_named() {
+        return;
+    }
+    let desk = Desk::new();
+    let line = |i: u32| {
+        let (t, wobble) = (f64::from(i), f64::from(i * 7 % 11) / 1000.0);
+        let held_out = 0.1 + 0.4 * (-t / 8.0).exp() + wobble;
+        format!(
+            "{{\"step\": {i}, \"eval_loss\": {held_out}, \"train_loss\": {}, \"lr\": {}}}\n",
+            held_out / 2.0,
+            0.1 / t
+        )
+    };
+    fs::write(
+        desk.path("log.jsonl"),
+        (1..60).map(line).collect::<String>(),
+    )
+    .unwrap();
+    let result = desk.json("watch log.jsonl --html page.html");
+    let mut browser = Browser::open(&desk.path("page.html")).unwrap();
+    let shown = browser.value(
+        "Object.fromEntries([...document.querySelectorAll('.tile')].map(tile => \
+         [tile.querySelector('.name').textContent, tile.querySelector('data')?.value]))",
+    );
+    let last = |index: usize| &result["series"][index]["points"][58]["value"];
+    for (tile, value) in [
+        ("held-out", last(0)),
+        ("training", last(1)),
+        (
+            "expected further gain",
+            &result["convergence"]["gain"]["value"],
+        ),
+    ] {
+        let shown: f64 = shown[tile].as_str().unwrap().parse().unwrap();
+        assert_eq!(shown, value.as_f64().unwrap(), "{tile}");
+    }
+    let verdict = browser.value("document.querySelector('.tile .value').textContent");
+    assert_eq!(verdict, "improving");
+    // A circle for each evaluation, and a line each for training, trend and learning rate.
+    assert_eq!(
+        browser.value("document.querySelectorAll('svg circle').length"),
+        59
+    );
+    assert!(
+        browser
+            .value("document.querySelectorAll('svg .curve').length")
+            .as_u64()
+            >= Some(2)
+    );
+    let asks = |event: &Value| {
+        event["method"] == "Network.requestWillBeSent"
+            && !event["params"]["request"]["url"]
+                .as_str()
+                .unwrap()
+                .ends_with("/page.html")
+            && !event["params"]["request"]["url"]
+                .as_str()
+                .unwrap()
+                .starts_with("data:")
+    };
+    assert!(!browser.events.iter().any(asks));
+    browser.call(
+        "Emulation.setDeviceMetricsOverride",
+        &json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true }),
+    );
+    assert_eq!(browser.value("document.documentElement.scrollWidth"), 360);
+}
+
+#[test]
 fn a_text_that_is_too_long_is_shown_in_part_and_fits_into_2_mb() {
     let desk = Desk::new();
     let texts: Vec<String> = (0..160)

@@ -251,12 +251,22 @@ impl Chart {
             .push(html! { text.label x=(x) y=(y) text-anchor="middle" { (word) } });
     }
 
-    /// A line through places.
+    /// A dashed line through places.
     pub(crate) fn path(&mut self, places: impl IntoIterator<Item = (f64, f64)>) {
+        let points = self.points(places);
+        self.marks.push(html! { polyline.path points=(points) {} });
+    }
+
+    /// A line through measured places.
+    pub(crate) fn curve(&mut self, places: impl IntoIterator<Item = (f64, f64)>) {
+        let points = self.points(places);
+        self.marks.push(html! { polyline.curve points=(points) {} });
+    }
+
+    fn points(&self, places: impl IntoIterator<Item = (f64, f64)>) -> String {
         let point = |(x, y)| format!("{},{}", self.x(x), self.y(y));
         let points: Vec<String> = places.into_iter().map(point).collect();
-        self.marks
-            .push(html! { polyline.path points=(points.join(" ")) {} });
+        points.join(" ")
     }
 
     /// The chart as a figure.
