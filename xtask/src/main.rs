@@ -139,6 +139,8 @@ fn golden() -> Result<()> {
     python("golden/suggest/generate.py", &[])?;
     python("golden/suggest/words.py", &[])?;
     python("golden/text/generate.py", &[])?;
+    python("golden/quality/generate_mauve.py", &[])?;
+    python("golden/quality/generate_diversity.py", &[])?;
     python("golden/ranking/generate.py", &[])?;
     python("golden/sequential/generate.py", &[])?;
     python("golden/series/generate.py", &[])?;

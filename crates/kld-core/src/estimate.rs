@@ -12,10 +12,14 @@
 //! assert_eq!(mean.value, 2.0); // Σ/n over all, never a mean of means (which would be 2.5)
 //! ```
 
+mod jackknife;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
+
+pub use jackknife::Jackknife;
 
 /// A value with its standard error and 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,8 @@
 mod compare;
 mod explain;
 mod info;
+mod pairs;
+mod quality;
 mod recording;
 mod score;
 mod suggest;
@@ -22,6 +24,12 @@ pub use compare::{
 };
 pub use explain::{Effect, Explanation, Group, Step};
 pub use info::{INFO_SCHEMA, Info, InfoModel, Shape, TensorCard, TokenizerCard};
+pub use pairs::{LinkTest, PAIRS_SCHEMA, Pair, PairMeaning, Pairs, RankedBy, SwapTest};
+pub use quality::{
+    Diversity, DiversityKind, DiversityMeasure, FeatureCard, FeatureSource, FrontierPoint,
+    FrontierScores, Halved, MauveResult, Measured, ModelOnBoth, PerplexityOverlap, QUALITY_SCHEMA,
+    Quality, QualityBody, Quantiles, Quantization, RepeatedSpan, Verdict,
+};
 pub use recording::RecordingInfo;
 pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
 pub use suggest::{Adaptation, BaseModel, Following, Measure, NextWord, NextWords, Suggest};

@@ -186,6 +186,12 @@ pub enum Error {
         /// The first thing that differs.
         difference: String,
     },
+    /// Features are asked of somebody who gives logits only.
+    #[error("{model} gives logits but no hidden states")]
+    NoHiddenStates {
+        /// Its name.
+        model: String,
+    },
     /// A model whose matrices were swapped for copies of themselves gave other numbers.
     #[error(
         "with nothing swapped the KL reaches {kl:e} nats, expected exactly 0: this is an error of the program, and nothing that it \

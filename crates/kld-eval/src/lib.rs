@@ -8,6 +8,7 @@ pub mod conclude;
 pub mod deal;
 mod error;
 pub mod explain;
+pub mod features;
 pub mod frequency;
 mod pace;
 pub mod prepare;

@@ -27,6 +27,9 @@
 pub(crate) mod chart;
 pub(crate) mod comparison;
 pub(crate) mod data;
+mod pairs;
+mod quality;
+mod suggest;
 mod text;
 mod watch;
 

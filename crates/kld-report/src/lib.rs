@@ -2,6 +2,7 @@
 //!
 //! A format is an [`Exporter`] of a result; to add one, add a file.
 
+mod block;
 mod compare;
 mod csv_table;
 mod curve;
@@ -11,6 +12,8 @@ pub mod format;
 mod html;
 mod info;
 mod markdown;
+mod pairs;
+mod quality;
 mod ranking;
 mod score;
 mod sequential;

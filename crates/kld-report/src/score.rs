@@ -9,6 +9,7 @@ use kld_core::{
 
 use crate::{
     Exporter, Terminal,
+    block::Block,
     compare::{model, protocol},
     format::{count, percent, plus_minus, share, shortened, significant},
     table::{and_more, bar, layout},
@@ -80,25 +81,29 @@ impl Terminal {
             value(f.sampling_floor),
             value(f.js),
         );
-        let side = |title: &str, tokens: &[TokenShare]| {
-            let mut rows = vec![
-                [title, "in text", "expected", "part of KL"]
-                    .map(str::to_owned)
-                    .to_vec(),
-            ];
-            rows.extend(tokens.iter().take(SHOWN).map(|t| {
-                vec![
-                    t.text.clone(),
-                    count(t.count),
-                    significant(t.expected),
-                    value(t.contribution),
-                ]
-            }));
-            layout("    ", &rows)
-        };
-        text.push_str(&side("under-predicted", &f.under_predicted));
-        text.push_str(&side("over-predicted", &f.over_predicted));
+        text += &self
+            .token_shares("under-predicted", &f.under_predicted, SHOWN)
+            .text();
+        text += &self
+            .token_shares("over-predicted", &f.over_predicted, SHOWN)
+            .text();
         text
+    }
+
+    /// Tokens with what the text has of them and what was expected.
+    pub(crate) fn token_shares(self, title: &str, tokens: &[TokenShare], shown: usize) -> Block {
+        let row = |t: &TokenShare| {
+            [
+                t.text.clone(),
+                count(t.count),
+                significant(t.expected),
+                significant(t.contribution * self.unit.per_nat()),
+            ]
+        };
+        Block::of(
+            [title, "in text", "expected", "part of KL"],
+            tokens.iter().take(shown).map(row),
+        )
     }
 
     fn fragment_scores(self, fragments: &[FragmentScore]) -> String {

@@ -9,21 +9,31 @@ use kld_core::{
 
 use crate::{
     Exporter, Terminal,
+    block::Block,
     format::{count, percent, plain, plus_minus, share, shortened, significant},
-    table::layout,
 };
+
+/// Columns given to the text before the cursor.
+const TEXT_WIDTH: usize = 60;
 
 impl Exporter<Suggest> for Terminal {
     fn export(&self, s: &Suggest, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "base     {}", base(&s.base))?;
         if let Some(adaptation) = &s.adaptation {
-            write!(out, "{}", adapted(adaptation))?;
+            let (history, weights) = adapted(adaptation);
+            writeln!(out, "history  {history}\n         {weights}")?;
         }
         if let Some(following) = &s.following {
-            write!(out, "{}", self.following(following))?;
+            writeln!(
+                out,
+                "  on the tail, P what was written, Q what was suggested"
+            )?;
+            write!(out, "{}", self.following(following).text())?;
         }
         if let Some(next) = &s.next {
-            write!(out, "{}", next_words(next, s.adaptation.is_some()))?;
+            writeln!(out, "  after “{}”", shortened(&next.text, TEXT_WIDTH))?;
+            let words = next_words(next, s.adaptation.is_some());
+            write!(out, "{}", words.text())?;
         }
         s.warnings
             .iter()
@@ -32,28 +42,26 @@ impl Exporter<Suggest> for Terminal {
 }
 
 impl Terminal {
-    fn following(self, f: &Following) -> String {
+    /// What the history changes on its tail.
+    pub(crate) fn following(self, f: &Following) -> Block {
         let per_word = format!("KL(P‖Q), {} per word", self.unit.name());
         let unit = self.unit.per_nat();
         let in_unit = |e: &Estimate| plus_minus(&e.map(|v| v * unit, unit));
-        let head = ["", "without", "with history", "change"];
-        let rows = [
-            head.map(str::to_owned).to_vec(),
-            row(&per_word, &f.kl, in_unit),
-            row("top-1 hit rate", &f.top1, percent),
-            row("top-3 hit rate", &f.top3, percent),
-            row("top-5 hit rate", &f.top5, percent),
-            row("keystrokes saved", &f.keystrokes_saved, percent),
-        ];
-        format!(
-            "  on the tail, P what was written, Q what was suggested\n{}",
-            layout("    ", &rows)
+        Block::of(
+            ["", "without", "with history", "change"],
+            [
+                row(&per_word, &f.kl, in_unit),
+                row("top-1 hit rate", &f.top1, percent),
+                row("top-3 hit rate", &f.top3, percent),
+                row("top-5 hit rate", &f.top5, percent),
+                row("keystrokes saved", &f.keystrokes_saved, percent),
+            ],
         )
     }
 }
 
-fn row(name: &str, of: &Measure, shown: impl Fn(&Estimate) -> String) -> Vec<String> {
-    vec![
+fn row(name: &str, of: &Measure, shown: impl Fn(&Estimate) -> String) -> [String; 4] {
+    [
         name.to_owned(),
         shown(&of.before),
         shown(&of.after),
@@ -61,7 +69,8 @@ fn row(name: &str, of: &Measure, shown: impl Fn(&Estimate) -> String) -> Vec<Str
     ]
 }
 
-fn base(base: &BaseModel) -> String {
+/// What suggests where there is no history.
+pub(crate) fn base(base: &BaseModel) -> String {
     let mut text = format!("{}  {}", plain(&base.name), base.kind);
     if let Some(words) = base.words {
         text += &format!(", {} words", count(words));
@@ -72,13 +81,14 @@ fn base(base: &BaseModel) -> String {
     text
 }
 
-fn adapted(a: &Adaptation) -> String {
+/// What the history is, and how it is mixed in.
+pub(crate) fn adapted(a: &Adaptation) -> (String, String) {
     let documents = match a.documents {
         1 => "1 document".to_owned(),
         n => format!("{} documents", count(n as u64)),
     };
     let mut text = format!(
-        "history  {documents}: {} words learnt, a tail of {} held out",
+        "{documents}: {} words learnt, a tail of {} held out",
         count(a.words as u64),
         count(a.tail_words as u64)
     );
@@ -97,13 +107,15 @@ fn adapted(a: &Adaptation) -> String {
         .flatten()
         .map(|w| share(*w))
         .collect();
-    text + &format!(
-        "\n         {half_life}; weights {fitted}, where all orders have seen the context: base {}\n",
+    let mixture = format!(
+        "{half_life}; weights {fitted}, where all orders have seen the context: base {}",
         weights.join(" · ")
-    )
+    );
+    (text, mixture)
 }
 
-fn next_words(next: &NextWords, adapted: bool) -> String {
+/// Words that may come next.
+pub(crate) fn next_words(next: &NextWords, adapted: bool) -> Block {
     let begun = !next.prefix.is_empty();
     let mut head = vec!["word".to_owned(), "P(next word)".to_owned()];
     if adapted {
@@ -123,16 +135,17 @@ fn next_words(next: &NextWords, adapted: bool) -> String {
         }
         row
     }));
-    let mut text = format!(
-        "  after “{}”\n{}",
-        shortened(&next.text, 60),
-        layout("    ", &rows)
-    );
-    if let Some(undecided) = next.undecided {
-        text += &format!(
-            "    undecided {}: no probability shown is too low by more\n",
-            significant(undecided)
-        );
+    Block {
+        rows,
+        notes: undecided(next).into_iter().collect(),
+        ..Block::default()
     }
-    text
+}
+
+/// What a model of tokens left open.
+fn undecided(next: &NextWords) -> Option<String> {
+    let undecided = significant(next.undecided?);
+    Some(format!(
+        "undecided {undecided}: no probability shown is too low by more"
+    ))
 }

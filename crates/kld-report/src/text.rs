@@ -53,8 +53,7 @@ impl Exporter<TextCounts> for Terminal {
         } = result;
         write!(out, "{}", layout("", &[body("", counts, counted)]))?;
         writeln!(out, "counted: {counted}")?;
-        write!(out, "{}", left_out("", counts, counted))?;
-        let per_thousand = |t: &TermCount| 1000.0 * t.count as f64 / counts.terms.draws as f64;
+        write!(out, "{}", lettered("", left_out(counts, counted)))?;
         let mut rows = vec![
             ["most frequent", "count", "of 1000"]
                 .map(str::to_owned)
@@ -64,7 +63,7 @@ impl Exporter<TextCounts> for Terminal {
             vec![
                 shortened(&t.term, TERM_WIDTH),
                 count(t.count),
-                significant(per_thousand(t)),
+                per_thousand(t, result),
             ]
         }));
         write!(out, "{}", layout("    ", &rows))
@@ -142,8 +141,9 @@ fn bodies(result: &TextComparison) -> String {
     ];
     let mut text = layout("", &rows);
     text += &format!("counted: {}\n", result.counted);
-    text += &left_out("P", &result.reference, &result.counted);
-    text += &left_out("Q", &result.candidate, &result.counted);
+    for (letter, body) in [("P", &result.reference), ("Q", &result.candidate)] {
+        text += &lettered(letter, left_out(body, &result.counted));
+    }
     if let Some(s) = &result.smoothed {
         let known = result.reference.terms.observed + result.only_in_candidate.terms;
         text += &smoothed(s.smoothing, known);
@@ -162,8 +162,13 @@ fn body(letter: &str, body: &Body, counted: &Counted) -> Vec<String> {
     ]
 }
 
+/// How often a term stands in a thousand of the text.
+pub(crate) fn per_thousand(term: &TermCount, of: &TextCounts) -> String {
+    significant(1000.0 * term.count as f64 / of.body.terms.draws as f64)
+}
+
 /// What is not counted, or not as it stood there: never silent.
-fn left_out(letter: &str, body: &Body, counted: &Counted) -> String {
+pub(crate) fn left_out(body: &Body, counted: &Counted) -> Vec<String> {
     let mut lines = Vec::new();
     if body.empty_documents > 0 {
         let documents = plural(body.empty_documents as usize, "document", "documents");
@@ -183,6 +188,11 @@ fn left_out(letter: &str, body: &Body, counted: &Counted) -> String {
             count(body.pruned.at_most),
         ));
     }
+    lines
+}
+
+/// Each line with the letter of its body before it.
+fn lettered(letter: &str, lines: Vec<String>) -> String {
     let line = |line| format!("{letter}  {line}\n").trim_start().to_owned();
     lines.into_iter().map(line).collect()
 }
@@ -257,7 +267,8 @@ fn one_sided(
     )
 }
 
-fn capitalized(text: &str) -> String {
+/// With a large first letter.
+pub(crate) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(chars).collect()

@@ -8,6 +8,7 @@ use kld_core::result::{
 
 use crate::{
     Exporter, Terminal, Unit,
+    block::Block,
     compare::{model, protocol},
     dist::plural,
     format::{count, shortened, significant},
@@ -180,7 +181,10 @@ impl Exporter<TextExpectation> for Terminal {
         }
         write!(out, "{}", self.frequency(&result.frequency))?;
         if result.documents.len() > 1 {
-            write!(out, "{}", self.expected_documents(&result.documents))?;
+            let documents = self.expected_documents(&result.documents, SHOWN);
+            let more = and_more(result.documents.len(), SHOWN);
+            let text = documents.text();
+            write!(out, "  by document, largest excess first\n{text}{more}")?;
         }
         result
             .warnings
@@ -190,21 +194,13 @@ impl Exporter<TextExpectation> for Terminal {
 }
 
 impl Terminal {
-    fn expected_documents(self, documents: &[ExpectedDocument]) -> String {
+    /// The first documents, the largest excess first.
+    pub(crate) fn expected_documents(self, documents: &[ExpectedDocument], shown: usize) -> Block {
         let value = |nats: f64| significant(nats * self.unit.per_nat());
-        let head = [
-            "document",
-            "tokens",
-            "KL",
-            "floor",
-            "excess",
-            "more often than expected",
-        ];
-        let mut rows = vec![head.map(str::to_owned).to_vec()];
-        rows.extend(documents.iter().take(SHOWN).map(|d| {
+        let row = |d: &ExpectedDocument| {
             let tokens = d.frequency.under_predicted.iter().take(3);
             let tokens: Vec<_> = tokens.map(|token| token.text.as_str()).collect();
-            vec![
+            [
                 shortened(&d.name, 32),
                 count(d.positions),
                 value(d.frequency.kl),
@@ -212,11 +208,17 @@ impl Terminal {
                 value(d.frequency.excess()),
                 shortened(&tokens.join(" "), 40),
             ]
-        }));
-        format!(
-            "  by document, largest excess first\n{}{}",
-            layout("    ", &rows),
-            and_more(documents.len(), SHOWN)
+        };
+        Block::of(
+            [
+                "document",
+                "tokens",
+                "KL",
+                "floor",
+                "excess",
+                "more often than expected",
+            ],
+            documents.iter().take(shown).map(row),
         )
     }
 }

@@ -218,7 +218,7 @@ impl EventFile {
             let file = OpenOptions::new().append(true).create_new(true).open(&path);
             match file {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && number < MOST => {
-                    number += 1
+                    number += 1;
                 }
                 file => break (path.clone(), file.map_err(Error::io(&path))?),
             }

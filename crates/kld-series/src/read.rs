@@ -168,9 +168,10 @@ impl Found {
         }
         let metrics = path.join("metrics.jsonl");
         if metrics.is_file() {
-            return Ok(match path.join("run.json").is_file() {
-                true => Self::KldTrain(metrics),
-                false => Self::JsonLines(metrics),
+            return Ok(if path.join("run.json").is_file() {
+                Self::KldTrain(metrics)
+            } else {
+                Self::JsonLines(metrics)
             });
         }
         if let Some(state) = newest_state(path)? {

@@ -20,6 +20,16 @@ pub enum Error {
         /// What was named.
         source_names: String,
     },
+    /// More text than may be held in memory.
+    #[error(
+        "{name}: more than {} MB of text up to here, and all of it is held in memory\n    hint: `kld text sample` draws an independent part", most / 1_000_000
+    )]
+    TooMuchText {
+        /// The document that went beyond it.
+        name: String,
+        /// Bytes that may be held.
+        most: usize,
+    },
     /// Nothing is left within the limit of memory.
     #[error(
         "{source_names}: its terms are so long and so rare that none is left within {limit} terms in memory; is it text? \
@@ -38,7 +48,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Text in another encoding, or no text.
-    #[error("{name}: not UTF-8 at byte {offset}")]
+    #[error("{name}: not UTF-8 at byte {offset} (--lossy goes on)")]
     NotUtf8 {
         /// The document.
         name: String,
@@ -60,6 +70,45 @@ pub enum Error {
         name: String,
         /// What is wrong.
         problem: String,
+    },
+    /// Features without a row, or rows without a value.
+    #[error("there are no features: expected at least one row with at least one value")]
+    NoFeatures,
+    /// Features that are no whole number of rows.
+    #[error("{values} values are no whole number of rows of {width}")]
+    RaggedFeatures {
+        /// Values in all.
+        values: usize,
+        /// Values of a row.
+        width: usize,
+    },
+    /// A feature that is NaN or infinite.
+    #[error("feature {column} of row {row} is {value}, expected a finite number")]
+    FeatureNotFinite {
+        /// The row, from 0.
+        row: usize,
+        /// The place in the row, from 0.
+        column: usize,
+        /// What stands there.
+        value: f32,
+    },
+    /// Features of different models.
+    #[error(
+        "rows of the reference have {reference} features, those of the candidate {candidate}: both must come from one model"
+    )]
+    FeatureWidths {
+        /// Width of the reference's rows.
+        reference: usize,
+        /// Width of the candidate's rows.
+        candidate: usize,
+    },
+    /// More buckets than there are documents to fill them.
+    #[error("{buckets} buckets for {documents} documents: expected at most one for each")]
+    TooManyBuckets {
+        /// Buckets asked for.
+        buckets: usize,
+        /// Documents of both sides.
+        documents: usize,
     },
     /// A text to learn from has no word.
     #[error("no word in the text")]

@@ -8,6 +8,8 @@ pub mod compare;
 pub mod count;
 mod error;
 pub mod fragments;
+pub mod pairs;
+pub mod quality;
 pub mod read;
 pub mod sample;
 pub mod segment;

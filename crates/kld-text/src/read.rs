@@ -31,6 +31,8 @@ pub struct ReadOptions {
     pub lossy: bool,
     /// About how many bytes of a plain text make a piece; beyond 256 pieces they grow, to 32 times as much.
     pub piece_bytes: usize,
+    /// Where whole documents are read: more text than this, all documents together, is an error.
+    pub most_bytes: usize,
 }
 
 impl Default for ReadOptions {
@@ -40,6 +42,7 @@ impl Default for ReadOptions {
             by: None,
             lossy: false,
             piece_bytes: PIECE_BYTES,
+            most_bytes: usize::MAX,
         }
     }
 }
@@ -137,6 +140,7 @@ pub fn documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Documents
     let pieces = Pieces::of(sources, options)?;
     Ok(Documents {
         pieces,
+        left: options.most_bytes,
         options: options.clone(),
     })
 }
@@ -146,6 +150,8 @@ pub fn documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Documents
 pub struct Documents {
     pieces: Pieces,
     options: ReadOptions,
+    /// Bytes that may still come.
+    left: usize,
 }
 
 impl Documents {
@@ -155,6 +161,13 @@ impl Documents {
             let piece = piece?;
             let last = piece.origin.last;
             let part = piece.read(&self.options)?;
+            let Some(left) = self.left.checked_sub(part.text.len()) else {
+                return Err(Error::TooMuchText {
+                    name: part.name,
+                    most: self.options.most_bytes,
+                });
+            };
+            self.left = left;
             let whole = document.get_or_insert_default();
             whole.name = part.name;
             whole.text += &part.text;

@@ -8,6 +8,8 @@
 //! STUDENT and TEACHER are Hugging Face folders, TOKENS a file of token ids. Prints KL per position, the norm of the gradient, and by
 //! how many bytes resident memory was at its highest above what it was before (Linux).
 
+#![allow(clippy::print_stdout, reason = "an example prints what it found")]
+
 use std::error::Error;
 use std::fs;
 use std::path::Path;

@@ -160,7 +160,7 @@ impl WorkArgs {
 }
 
 /// The kernel for this machine, or the one that `KLD_ISA` names.
-fn kernel() -> anyhow::Result<Kernel> {
+pub(crate) fn kernel() -> anyhow::Result<Kernel> {
     let Some(name) = std::env::var("KLD_ISA")
         .ok()
         .filter(|name| !name.is_empty())

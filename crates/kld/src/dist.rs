@@ -6,7 +6,7 @@
 mod csv;
 mod elements;
 mod json;
-mod npy;
+pub(crate) mod npy;
 mod prepare;
 mod refusal;
 mod safetensors;

@@ -131,9 +131,10 @@ impl<'a> Opener<'a> {
             && !["tokenizer.json", "vocab.json", "tokenizer.model"]
                 .iter()
                 .any(|f| has(f));
-        let tokenizer = match has_none {
-            true => lender.clone(),
-            false => tokenizer(&location)?,
+        let tokenizer = if has_none {
+            lender.clone()
+        } else {
+            tokenizer(&location)?
         };
         self.open_located(name, &location, tokenizer)
     }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::Context;
-use kld_report::Exporter;
+use kld_report::{Exporter, Html, Json, Terminal as Table, Unit};
+use serde::Serialize;
 
 /// The files that are written and not yet renamed.
 static DRAFTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -127,6 +128,52 @@ impl Drop for Output {
             // Gone already where the result was renamed into place.
             let _ = fs::remove_file(part);
         }
+    }
+}
+
+/// Where a result goes that can be a table, JSON or a page.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    json: Option<Output>,
+    html: Option<Output>,
+    unit: Unit,
+}
+
+impl Outputs {
+    /// Opens what was asked for, before the work begins; the table is shown in `unit`.
+    pub(crate) fn open(
+        json: Option<&PathBuf>,
+        html: Option<&PathBuf>,
+        unit: Unit,
+    ) -> anyhow::Result<Self> {
+        let open = |path: Option<&PathBuf>| path.map(|path| Output::open(path)).transpose();
+        Ok(Self {
+            json: open(json)?,
+            html: open(html)?,
+            unit,
+        })
+    }
+
+    /// Writes a result to all of them, and its table to stdout unless one of them goes there.
+    pub(crate) fn write<R: Serialize>(self, result: &R) -> anyhow::Result<()>
+    where
+        Table: Exporter<R>,
+        Html: Exporter<R>,
+    {
+        let stdout_is_taken = [&self.json, &self.html]
+            .into_iter()
+            .flatten()
+            .any(Output::is_stdout);
+        if let Some(html) = self.html {
+            html.write(&Html, result)?;
+        }
+        if let Some(json) = self.json {
+            json.write(&Json, result)?;
+        }
+        if !stdout_is_taken {
+            Output::Stdout.write(&Table { unit: self.unit }, result)?;
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ mod tokens;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use kld_report::Unit;
 use kld_text::{
     read::ReadOptions,
     suggest::{Effort, State, Words, privacy::Promise},
@@ -23,7 +24,7 @@ use crate::{
     args::{Size, positive, refuse_overwriting},
     exit::Outcome,
     models::Opener,
-    output::Output,
+    output::Outputs,
     progress::Terminal,
 };
 
@@ -80,6 +81,10 @@ pub(crate) struct SuggestArgs {
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output", conflicts_with_all = ["serve", "demo", "inspect", "export", "forget"])]
     json: Option<PathBuf>,
+
+    /// Write the result as a page to a file: self-contained, works offline
+    #[arg(long, value_name = "FILE|-", help_heading = "Output", conflicts_with_all = ["serve", "demo", "inspect", "export", "forget"])]
+    html: Option<PathBuf>,
 
     /// Show the divergence in bits instead of nats
     #[arg(long, help_heading = "Output")]
@@ -179,12 +184,14 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
         return manage::run(&args.state).map(|()| Outcome::Fine);
     };
     let inputs: Vec<&Path> = args.history.iter().map(PathBuf::as_path).collect();
-    refuse_overwriting(&[args.json.as_ref(), args.state.state.as_ref()], &inputs)?;
-    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let (json, html) = (args.json.as_ref(), args.html.as_ref());
+    refuse_overwriting(&[json, html, args.state.state.as_ref()], &inputs)?;
+    let unit = if args.bits { Unit::Bits } else { Unit::Nats };
+    let outputs = Outputs::open(json, html, unit)?;
     let before = args.state.read()?;
     if let Some(text) = model.strip_prefix("ngram:") {
         let made = base::from_text(text, usize::from(args.order), &args.reading())?;
-        return suggest(args, model, Base::NGrams(&made), before, json);
+        return suggest(args, model, Base::NGrams(&made), before, outputs);
     }
     let observer = Terminal::listening()?;
     let source = Opener::new(args.effort.memory.map(|size| size.0), &observer).open_model(model)?;
@@ -196,7 +203,7 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
         model,
         Base::Tokens(&words, args.effort.judged),
         before,
-        json,
+        outputs,
     )
 }
 
@@ -206,7 +213,7 @@ fn suggest(
     model: &str,
     base: Base<'_>,
     before: State,
-    json: Option<Output>,
+    outputs: Outputs,
 ) -> anyhow::Result<Outcome> {
     let learnt = learn::learn(args, base, before)?;
     let mut kept = Kept::at(args.state.state.as_deref());
@@ -219,7 +226,7 @@ fn suggest(
         demo::run(base, learnt.session, kept)?;
     } else {
         let result = report::result(args, model, base, &learnt)?;
-        report::write(json, &result, args.bits)?;
+        outputs.write(&result)?;
     }
     Ok(Outcome::Fine)
 }

@@ -3,6 +3,9 @@
 mod compare;
 mod count;
 mod expected;
+mod outputs;
+mod pairs;
+mod quality;
 mod read;
 mod sample;
 
@@ -31,7 +34,7 @@ pub(crate) struct TextArgs {
 /// What else is done with bodies of text.
 #[derive(Debug, Subcommand)]
 enum Task {
-    Count(count::CountArgs),
+    Count(Box<count::CountArgs>),
     Sample(Box<sample::SampleArgs>),
 }
 

@@ -29,7 +29,7 @@ use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::T
 /// Is a training still getting better? Its curves, a verdict that knows its error, and rules
 ///
 /// Reads what a trainer tells by step: the run folder of `kld train`; JSON lines of any other trainer; the folder of a Hugging Face
-/// trainer (trainer_state.json); a folder of TensorBoard event files. With --reference or --base RUN is a folder in which checkpoints appear, and
+/// trainer (`trainer_state.json`); a folder of TensorBoard event files. With --reference or --base RUN is a folder in which checkpoints appear, and
 /// each is scored on the text of --text. Less is better: held-out KL, or a loss. The trend of the last half of the
 /// evaluations (Theil-Sen, with an error that knows of autocorrelation) is drawn on for as many steps as it looks back; what would be gained, with its 95 %
 /// interval, makes the verdict: improving, converged, over-fitting, diverging, or too early to say. On a terminal the view goes on until
@@ -74,15 +74,15 @@ pub(crate) struct WatchArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Names")]
 pub(crate) struct NameArgs {
-    /// The held-out series [default: the first usual name, such as eval_loss or val/loss]
+    /// The held-out series [default: the first usual name, such as `eval_loss` or `val/loss`]
     #[arg(long, value_name = "KEY")]
     held_out: Option<String>,
 
-    /// The training series [default: the first usual name, such as train_loss or loss]
+    /// The training series [default: the first usual name, such as `train_loss` or `loss`]
     #[arg(long, value_name = "KEY")]
     train: Option<String>,
 
-    /// The step of a JSON record [default: step, global_step, iteration, …]
+    /// The step of a JSON record [default: `step`, `global_step`, `iteration`, …]
     #[arg(long, value_name = "KEY")]
     step: Option<String>,
 }

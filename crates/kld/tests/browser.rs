@@ -84,6 +84,11 @@ fn a_page_runs_without_errors_and_asks_for_nothing() {
     let (mut browser, _) = page(&Desk::new());
     assert_eq!(browser.value("typeof hacked"), "undefined");
     assert_eq!(browser.value("document.images.length"), 0);
+    is_quiet(&browser);
+}
+
+/// It asked for nothing but itself, and no script of it failed.
+fn is_quiet(browser: &Browser) {
     for event in &browser.events {
         match event["method"].as_str().unwrap_or_default() {
             "Network.requestWillBeSent" => {
@@ -285,4 +290,43 @@ fn a_text_that_is_too_long_is_shown_in_part_and_fits_into_2_mb() {
     assert!((1_000_000..=2_000_000).contains(&size), "{size} bytes");
     let page = fs::read_to_string(desk.path("page.html")).unwrap();
     assert!(page.contains("chosen at random among the others"));
+}
+
+#[test]
+fn pages_of_texts_fit_a_phone_and_ask_for_nothing() {
+    if !is_named() {
+        return;
+    }
+    let desk = Desk::new();
+    let lines = |texts: [&str; 4]| {
+        let with = |i: usize| format!("{} {i} {HOSTILE}\n", texts[i % 4]);
+        (0..24).map(with).collect::<String>()
+    };
+    let human = lines([
+        "the harbour woke before the town did",
+        "gulls argued",
+        "two coins",
+        "北京大学",
+    ]);
+    fs::write(desk.path("human.txt"), human).unwrap();
+    fs::write(desk.path("machine.txt"), lines(["the sea and the sea"; 4])).unwrap();
+    for arguments in [
+        "text human.txt machine.txt --quality --lines --features p.gguf --model p.gguf --resamples 20",
+        "text human.txt machine.txt --pairs --features p.gguf --resamples 20 --permutations 9",
+        "text human.txt machine.txt --window 20",
+        "text human.txt --expected p.gguf --context 64",
+        "text count human.txt machine.txt",
+        "suggest ngram:human.txt --history machine.txt --prefix the",
+    ] {
+        desk.printed(&format!("{arguments} --html page.html"));
+        let mut browser = Browser::open(&desk.path("page.html")).unwrap();
+        assert_eq!(browser.value("typeof hacked"), "undefined", "{arguments}");
+        is_quiet(&browser);
+        browser.call(
+            "Emulation.setDeviceMetricsOverride",
+            &json!({ "width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": true }),
+        );
+        let width = browser.value("document.documentElement.scrollWidth");
+        assert_eq!(width, 360, "{arguments}");
+    }
 }

@@ -55,6 +55,8 @@ pub struct TextComparison {
 pub struct TextCounts {
     /// [`TEXT_COUNTS_SCHEMA`].
     pub schema: String,
+    /// The version of the program.
+    pub version: String,
     /// What was counted.
     pub counted: Counted,
     /// The body.

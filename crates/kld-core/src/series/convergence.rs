@@ -200,7 +200,7 @@ impl Convergence {
         } else {
             told.rise(stretch, &trend, recent)
         };
-        told.verdict = told.verdict(&Trend::of(recent));
+        told.verdict = told.verdict(Trend::of(recent).as_ref());
         told
     }
 
@@ -247,10 +247,9 @@ impl Convergence {
         }
     }
 
-    fn verdict(&self, recent: &Option<Trend>) -> Verdict {
+    fn verdict(&self, recent: Option<&Trend>) -> Verdict {
         let falls_recently = || {
-            let trend = recent.as_ref()?;
-            let low = falls(trend, self.horizon, DIRECTION).low;
+            let low = falls(recent?, self.horizon, DIRECTION).low;
             low.map(|low| low > 0.0)
         };
         let training = self.training_slope.as_ref();

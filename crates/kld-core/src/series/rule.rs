@@ -73,8 +73,8 @@ impl Rule {
     /// The first name in the rule that is neither a series' name nor what it was called where it was read.
     #[must_use]
     pub fn unknown_name(&self, series: &[Series]) -> Option<&str> {
-        let names = self.tree.names().into_iter();
-        names.filter(|name| find(series, name).is_none()).next()
+        let mut names = self.tree.names().into_iter();
+        names.find(|name| find(series, name).is_none())
     }
 
     /// Asks the rule at every step at which one of its series was told, from the first on at which all of them are known.

@@ -144,7 +144,9 @@ fn taken_in(mut left: Vec<f64>) -> Vec<f64> {
     // Where more than half of them are equal nothing is known of a spread.
     if deviation > 0.0 {
         let (low, high) = (middle - FAR * deviation, middle + FAR * deviation);
-        left.iter_mut().for_each(|v| *v = v.clamp(low, high));
+        for value in &mut left {
+            *value = value.clamp(low, high);
+        }
     }
     left
 }
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn the_sum_that_goes_along_is_the_quadratic_form() {
         let v = [1.0, -2.0, 0.5, 3.0];
-        let power = |i: usize, j: usize| 0.7_f64.powi(i.abs_diff(j) as i32);
+        let power = |i: usize, j: usize| 0.7_f64.powf(i.abs_diff(j) as f64);
         let form: f64 = (0..4)
             .flat_map(|i| (0..4).map(move |j| (i, j)))
             .map(|(i, j)| v[i] * v[j] * power(i, j))

@@ -1,6 +1,8 @@
 //! The page of two bodies of text: a word-shift chart, the course of fragments, and the tables behind both.
 
+mod counts;
 mod course;
+mod expected;
 mod shift;
 
 use std::io::{self, Write};
@@ -9,11 +11,13 @@ use kld_core::{
     count::Estimator,
     estimate::Estimate,
     result::{
-        Body, Contributor, OneSidedTerms, PartsOf, TextComparison, TextFragment, TextFragments,
+        Body, Contributor, Contributors, OneSidedTerms, PartsOf, TextComparison, TextFragment,
+        TextFragments,
     },
 };
 use maud::{Markup, html};
 
+use self::shift::{Bar, Side};
 use super::{Page, comparison::Html, section, table, tile};
 use crate::{
     Exporter, Terminal, Unit,
@@ -23,7 +27,7 @@ use crate::{
 };
 
 /// What this page needs beside the frame's style.
-const STYLE: &str = include_str!("text.css");
+pub(super) const STYLE: &str = include_str!("text.css");
 
 /// Columns given to a term, and to a name.
 const TERM_WIDTH: usize = 28;
@@ -71,7 +75,8 @@ fn lead(result: &TextComparison) -> Markup {
     }
 }
 
-fn body(result: &TextComparison) -> Markup {
+/// The sections about two bodies.
+pub(super) fn body(result: &TextComparison) -> Markup {
     let terms = result.counted.terms();
     html! {
         (tiles(result))
@@ -81,13 +86,34 @@ fn body(result: &TextComparison) -> Markup {
         (section(
             "Word shift",
             "Each bar is a term's part of the Jensen–Shannon divergence, with its 95 % interval; to the left those more frequent in P, to the right those more frequent in Q.",
-            &shift::chart(&result.contributors),
+            &word_shift(&result.contributors),
         ))
         (contributors(result, &terms))
         (one_sided(&format!("Only in P: {terms}"), &result.only_in_reference))
         (one_sided(&format!("Only in Q: {terms}"), &result.only_in_candidate))
         @if let Some(found) = &result.fragments { (fragments(found, &terms)) }
     }
+}
+
+fn word_shift(contributors: &Contributors) -> Markup {
+    let mut shown = bars(&contributors.more_in_reference, Side::Reference);
+    shown.extend(bars(&contributors.more_in_candidate, Side::Candidate));
+    shift::chart(
+        "terms by their part of the Jensen–Shannon divergence",
+        ["more in P", "more in Q"],
+        shown,
+    )
+}
+
+fn bars(terms: &[Contributor], side: Side) -> Vec<Bar<'_>> {
+    let bars = terms.iter().map(|c| Bar {
+        term: &c.term,
+        side,
+        nats: c.js.value,
+        interval: c.js.low.zip(c.js.high),
+        counts: format!("{} in P, {} in Q", count(c.reference), count(c.candidate)),
+    });
+    bars.collect()
 }
 
 fn tiles(result: &TextComparison) -> Markup {

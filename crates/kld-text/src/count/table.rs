@@ -164,6 +164,7 @@ impl CountTable {
             });
         Ok(TextCounts {
             schema: TEXT_COUNTS_SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             counted: self.counted().clone(),
             body: self.body(name, &counts),
             most_frequent: most_frequent.collect(),

@@ -78,7 +78,7 @@ fn broken_text_is_refused_with_its_place() {
     );
     assert_eq!(
         of("c.txt", &late, &usual),
-        "/c.txt: not UTF-8 at byte 20000"
+        "/c.txt: not UTF-8 at byte 20000 (--lossy goes on)"
     );
     assert_eq!(
         of("c.txt", b"ab\0", &usual),
@@ -104,6 +104,23 @@ fn what_is_not_utf8_is_replaced_and_counted_where_asked_for() {
         (documents[0].text.as_str(), documents[0].replaced),
         ("gr\u{fffd}\u{fffd}e", 2)
     );
+}
+
+#[test]
+fn more_text_than_may_be_held_is_refused_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = "{\"text\":\"twelve bytes\"}\n".repeat(3);
+    let path = write(folder.path(), "a.jsonl", records.as_bytes());
+    let within = |most_bytes| {
+        let options = ReadOptions {
+            most_bytes,
+            ..ReadOptions::default()
+        };
+        read(&path, &options).map_err(|error| error.to_string())
+    };
+    assert_eq!(within(36).unwrap().len(), 3);
+    let refused = within(35).unwrap_err();
+    assert!(refused.contains("a.jsonl:3: more than"), "{refused}");
 }
 
 proptest! {

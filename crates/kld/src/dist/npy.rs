@@ -1,4 +1,4 @@
-//! NumPy's `.npy` files, versions 1 to 3: one row of floats or whole numbers, in either byte order.
+//! NumPy's `.npy` files, versions 1 to 3: floats or whole numbers in either byte order, one row of them or several.
 //!
 //! A file is the magic `\x93NUMPY`, two bytes of version, the length of the header (2 bytes, from version 2 on 4 bytes, little
 //! endian), the header - a Python dictionary literal with `descr`, `fortran_order` and `shape` - and the data. Nothing is believed
@@ -13,35 +13,87 @@ use super::{
     table::Table,
 };
 
-/// Reads a whole file.
+/// Reads a file that holds one row of numbers.
 ///
 /// # Errors
 ///
 /// If it is not such a file, is cut short or goes on after the data, or holds something else than one row of numbers.
 pub(crate) fn read(bytes: &[u8]) -> Result<Table> {
-    let rest = bytes
-        .strip_prefix(b"\x93NUMPY")
-        .context("not a NumPy file: its magic number is missing")?;
-    let (header, data) = split_header(rest).context("the file ends inside its header")?;
-    let header = std::str::from_utf8(header).context("the header is not text")?;
-    let (element, order) = element(header)?;
-    let shape = shape(header)?;
-    let length = row_length(&shape).with_context(|| {
-        format!("the array has the shape {shape:?}, expected one row of numbers\n    hint: save one row, np.save(file, array[i])")
+    let array = Array::parse(bytes)?;
+    let length = row_length(&array.shape).with_context(|| {
+        format!(
+            "the array has the shape {:?}, expected one row of numbers\n    hint: save one row, np.save(file, array[i])",
+            array.shape
+        )
     })?;
-    let expected = length
-        .checked_mul(element.width())
-        .context("the header claims more data than memory has addresses")?;
-    ensure!(
-        data.len() == expected,
-        "the header promises {length} numbers of {} bytes, {expected} bytes in all, but {} follow",
-        element.width(),
-        data.len(),
-    );
     Ok(Table::unnamed(
-        element.decode(data, order),
-        element.precision(),
+        array.numbers(length)?,
+        array.element.precision(),
     ))
+}
+
+/// Reads a file that holds rows of numbers: all of them, one after the other, and how many stand in a row.
+///
+/// # Errors
+///
+/// If it is not such a file, is cut short or goes on after the data, or holds something else than rows stored one after the other.
+pub(crate) fn read_rows(bytes: &[u8]) -> Result<(Vec<f64>, usize)> {
+    let array = Array::parse(bytes)?;
+    let &[rows, width] = array.shape.as_slice() else {
+        bail!(
+            "the array has the shape {:?}, expected rows and columns",
+            array.shape
+        );
+    };
+    ensure!(
+        after(array.header, "fortran_order")?.starts_with("False"),
+        "the array is stored by columns\n    hint: np.save(file, np.ascontiguousarray(array))"
+    );
+    let count = rows
+        .checked_mul(width)
+        .context("the header claims more data than memory has addresses")?;
+    Ok((array.numbers(count)?, width))
+}
+
+/// A file whose header has been read.
+struct Array<'a> {
+    header: &'a str,
+    element: Element,
+    order: Order,
+    shape: Vec<usize>,
+    data: &'a [u8],
+}
+
+impl<'a> Array<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let rest = bytes
+            .strip_prefix(b"\x93NUMPY")
+            .context("not a NumPy file: its magic number is missing")?;
+        let (header, data) = split_header(rest).context("the file ends inside its header")?;
+        let header = std::str::from_utf8(header).context("the header is not text")?;
+        let (element, order) = element(header)?;
+        Ok(Self {
+            shape: shape(header)?,
+            header,
+            element,
+            order,
+            data,
+        })
+    }
+
+    /// All numbers, if there are so many and no more.
+    fn numbers(&self, count: usize) -> Result<Vec<f64>> {
+        let width = self.element.width();
+        let expected = count
+            .checked_mul(width)
+            .context("the header claims more data than memory has addresses")?;
+        ensure!(
+            self.data.len() == expected,
+            "the header promises {count} numbers of {width} bytes, {expected} bytes in all, but {} follow",
+            self.data.len(),
+        );
+        Ok(self.element.decode(self.data, self.order))
+    }
 }
 
 /// The header and what comes after it, given what comes after the magic number.
@@ -152,6 +204,38 @@ mod tests {
             &[0, 3, 1, 0],
         );
         assert_eq!(read(&big).unwrap().numbers, [3.0, 256.0]);
+    }
+
+    #[test]
+    fn rows_are_read_one_after_the_other() {
+        let of = |shape: &str, order: &str| {
+            let header = format!("{{'descr': '|u1', 'fortran_order': {order}, 'shape': {shape}}}");
+            read_rows(&file(&header, &[1, 2, 3, 4, 5, 6])).map_err(|e| format!("{e:#}"))
+        };
+        assert_eq!(
+            of("(2, 3)", "False").unwrap(),
+            (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3)
+        );
+        assert!(
+            of("(6,)", "False")
+                .unwrap_err()
+                .contains("expected rows and columns")
+        );
+        assert!(
+            of("(2, 4)", "False")
+                .unwrap_err()
+                .contains("promises 8 numbers")
+        );
+        assert!(
+            of("(2, 3)", "True")
+                .unwrap_err()
+                .contains("stored by columns")
+        );
+        assert!(
+            of("(18446744073709551615, 2)", "False")
+                .unwrap_err()
+                .contains("more data than memory has addresses")
+        );
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! From what was learnt to the result and its output.
+//! From what was learnt to the result.
 
 use kld_core::result::{Adaptation, BaseModel, NextWord, NextWords, Suggest};
-use kld_report::{Json, Terminal, Unit};
 use kld_text::{
     read::Document,
     suggest::{
@@ -11,7 +10,6 @@ use kld_text::{
 };
 
 use super::{SuggestArgs, base::Base, learn::Learnt};
-use crate::output::Output;
 
 /// Words of a tail below which its figures say little.
 const FEW_WORDS: usize = 500;
@@ -124,16 +122,4 @@ pub(super) fn replaced(documents: &[Document]) -> Option<String> {
     (replaced > 0).then(|| {
         format!("{replaced} places of the history were not UTF-8 and are replaced by U+FFFD")
     })
-}
-
-pub(super) fn write(json: Option<Output>, result: &Suggest, bits: bool) -> anyhow::Result<()> {
-    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
-    if let Some(json) = json {
-        json.write(&Json, result)?;
-    }
-    if stdout_is_taken {
-        return Ok(());
-    }
-    let unit = if bits { Unit::Bits } else { Unit::Nats };
-    Output::Stdout.write(&Terminal { unit }, result)
 }

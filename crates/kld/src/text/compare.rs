@@ -10,24 +10,22 @@ use kld_core::{
     result::{FragmentKind, TextFragments},
     smoothing::Smoothing,
 };
-use kld_report::{Html, Json, Terminal as Table, Unit};
 use kld_text::{
     compare::{CompareOptions, compare},
     count::{CountOptions, CountTable, is_table},
     fragments::{Body, fragments},
+    quality::MauveOptions,
 };
 
 use super::{
     count::body,
     expected::{self, ExpectedArgs},
+    outputs::OutputArgs,
+    pairs,
+    quality::{self, QualityArgs},
     read::{ReadArgs, UnitArgs},
 };
-use crate::{
-    args::{positive, refuse_overwriting},
-    exit::Outcome,
-    output::Output,
-    progress::Terminal,
-};
+use crate::{args::positive, exit::Outcome, progress::Terminal};
 
 /// Two bodies of text.
 #[derive(Debug, Args)]
@@ -35,20 +33,23 @@ pub(crate) struct CompareArgs {
     /// The reference: a file (.txt and .md are one document, .jsonl has one in each record), a folder, - for standard input, or a table that
     /// `kld text count` wrote
     #[arg(value_name = "A", required = true)]
-    reference: Option<PathBuf>,
+    pub(super) reference: Option<PathBuf>,
 
     /// What is compared with it
-    #[arg(value_name = "B", required_unless_present = "expected")]
-    candidate: Option<PathBuf>,
+    #[arg(value_name = "B", required_unless_present_any = ["expected", "fields"])]
+    pub(super) candidate: Option<PathBuf>,
 
     #[command(flatten)]
-    read: ReadArgs,
+    pub(super) read: ReadArgs,
 
     #[command(flatten)]
-    unit: UnitArgs,
+    pub(super) unit: UnitArgs,
 
     #[command(flatten)]
-    statistics: StatisticsArgs,
+    pub(super) statistics: StatisticsArgs,
+
+    #[command(flatten)]
+    pub(super) quality: QualityArgs,
 
     #[command(flatten)]
     fragments: FragmentArgs,
@@ -56,22 +57,8 @@ pub(crate) struct CompareArgs {
     #[command(flatten)]
     expected: ExpectedArgs,
 
-    /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
-    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
-    json: Option<PathBuf>,
-
-    /// Write a page with a word-shift chart to a file: self-contained, works offline
-    #[arg(
-        long,
-        value_name = "FILE",
-        help_heading = "Output",
-        conflicts_with = "expected"
-    )]
-    html: Option<PathBuf>,
-
-    /// Show divergences in bits instead of nats
-    #[arg(long, help_heading = "Output")]
-    bits: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 /// Which parts of B are looked at one by one.
@@ -116,19 +103,43 @@ pub(crate) struct StatisticsArgs {
 
     /// How often the parts of both bodies are redrawn for intervals
     #[arg(long, default_value_t = 300, value_name = "N")]
-    resamples: usize,
+    pub(super) resamples: usize,
 
     /// Seed of the random numbers: the same seed gives the same intervals
     #[arg(long, default_value_t = 0, value_name = "N")]
-    seed: u64,
+    pub(super) seed: u64,
 
     /// Terms listed on each side
     #[arg(long, default_value_t = 20, value_name = "N")]
-    top: usize,
+    pub(super) top: usize,
+}
+
+impl CompareArgs {
+    /// The two bodies, of which one at most is standard input.
+    pub(super) fn bodies(&self) -> anyhow::Result<[PathBuf; 2]> {
+        let bodies =
+            [&self.reference, &self.candidate].map(|side| side.clone().unwrap_or_default());
+        ensure!(
+            bodies.iter().any(|body| body.as_os_str() != "-"),
+            "only one of A and B can be `-`"
+        );
+        Ok(bodies)
+    }
+
+    /// How MAUVE is computed.
+    pub(super) fn mauve_options(&self) -> MauveOptions {
+        MauveOptions {
+            buckets: self.quality.buckets,
+            seeds: self.quality.quantizations,
+            seed: self.statistics.seed,
+            resamples: self.statistics.resamples,
+            ..MauveOptions::default()
+        }
+    }
 }
 
 impl StatisticsArgs {
-    fn options(&self, threads: usize) -> CompareOptions {
+    pub(super) fn options(&self, threads: usize) -> CompareOptions {
         CompareOptions {
             smoothing: self.smooth,
             bootstrap: Bootstrap {
@@ -145,6 +156,8 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   kld text austen.txt melville.txt
   kld text human/ machine.jsonl --field completion --smooth jelinek-mercer:0.1
+  kld text human.jsonl machine.jsonl --quality --features model.gguf  # is generated text as good and as varied? (docs/quality.md)
+  kld text questions.txt answers.txt --pairs                          # line by line (docs/pairs.md)
   kld text corpus/ news.jsonl --by date          # drift, tested against the spread within corpus/
   kld text human/ machine.jsonl --documents      # which of them are farthest
   kld text book.txt --expected model.gguf        # against what a language model expects
@@ -154,24 +167,27 @@ Examples:
 Exit codes: 0 fine · 2 wrong input, file or usage · 3 interrupted";
 
 pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
+    if args.quality.quality {
+        return quality::run(args);
+    }
+    if args.quality.pairs {
+        return pairs::run(args);
+    }
     if let (Some(model), Some(reference)) = (&args.expected.expected, &args.reference) {
-        let read = args.read.options();
-        let output = (args.json.as_ref(), args.bits);
         return expected::run(
             model,
             &args.expected,
             reference,
-            &read,
+            &args.read.options(),
             args.unit.threads,
-            output,
+            args.output.open(&[reference, model.as_ref()])?,
         );
     }
-    let [reference, candidate] =
-        [&args.reference, &args.candidate].map(|side| side.clone().unwrap_or_default());
     ensure!(
-        reference.as_os_str() != "-" || candidate.as_os_str() != "-",
-        "only one of A and B can be `-`"
+        args.quality.features.is_empty(),
+        "--features are of texts: say with --quality or --pairs what is asked about them"
     );
+    let [reference, candidate] = args.bodies()?;
     let kind = args.fragments.kind();
     ensure!(
         kind.is_none()
@@ -185,10 +201,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
         "{} holds counts alone: --documents, --window and --by need the text of B",
         candidate.display()
     );
-    let outputs = [args.json.as_ref(), args.html.as_ref()];
-    refuse_overwriting(&outputs, &[&reference, &candidate])?;
-    let open = |path: Option<&PathBuf>| path.map(|path| Output::open(path)).transpose();
-    let (json, html) = (open(args.json.as_ref())?, open(args.html.as_ref())?);
+    let outputs = args.output.open(&[&reference, &candidate])?;
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
     let (Some(a), Some(b)) = (
@@ -211,17 +224,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
             other => result.fragments = Some(other?),
         }
     }
-    if let Some(html) = html {
-        html.write(&Html, &result)?;
-    }
-    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
-    if let Some(json) = json {
-        json.write(&Json, &result)?;
-    }
-    if !stdout_is_taken {
-        let unit = if args.bits { Unit::Bits } else { Unit::Nats };
-        Output::Stdout.write(&Table { unit }, &result)?;
-    }
+    outputs.write(&result)?;
     Ok(Outcome::Fine)
 }
 

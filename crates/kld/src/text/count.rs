@@ -8,13 +8,18 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use kld_core::Observer;
-use kld_report::{Exporter, Json, Terminal as Table};
+use kld_report::{Exporter, Unit};
 use kld_text::count::{
     CountOptions, CountTable, TableFormat, count, is_table, read_table, write_table,
 };
 
 use super::read::{ReadArgs, UnitArgs};
-use crate::{args::refuse_overwriting, exit::Outcome, output::Output, progress::Terminal};
+use crate::{
+    args::refuse_overwriting,
+    exit::Outcome,
+    output::{Output, Outputs},
+    progress::Terminal,
+};
 
 /// Count the words of a body of text once, to compare or merge the counts later
 ///
@@ -41,6 +46,10 @@ pub(crate) struct CountArgs {
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
 
+    /// Write what is printed as a page to a file: self-contained, works offline
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    html: Option<PathBuf>,
+
     /// Terms shown
     #[arg(long, default_value_t = 20, value_name = "N", help_heading = "Output")]
     top: usize,
@@ -66,8 +75,9 @@ impl Exporter<CountTable> for Written {
 
 pub(super) fn run(args: &CountArgs) -> anyhow::Result<Outcome> {
     let inputs: Vec<&Path> = args.sources.iter().map(PathBuf::as_path).collect();
-    refuse_overwriting(&[args.output.as_ref(), args.json.as_ref()], &inputs)?;
-    let json = args.json.as_deref().map(Output::open).transpose()?;
+    let (json, html) = (args.json.as_ref(), args.html.as_ref());
+    refuse_overwriting(&[args.output.as_ref(), json, html], &inputs)?;
+    let outputs = Outputs::open(json, html, Unit::Nats)?;
     let output = match &args.output {
         Some(path) => {
             let format = TableFormat::of(path).with_context(|| {
@@ -92,13 +102,7 @@ pub(super) fn run(args: &CountArgs) -> anyhow::Result<Outcome> {
     let name = args.sources.iter().map(|path| path.display().to_string());
     let name = name.collect::<Vec<_>>().join(", ");
     let summary = table.summary(&name, args.top)?;
-    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
-    if let Some(json) = json {
-        json.write(&Json, &summary)?;
-    }
-    if !stdout_is_taken {
-        Output::Stdout.write(&Table::default(), &summary)?;
-    }
+    outputs.write(&summary)?;
     Ok(Outcome::Fine)
 }
 

@@ -6,14 +6,13 @@ use anyhow::ensure;
 use clap::Args;
 use kld_core::result::TextExpectation;
 use kld_eval::{Cut, Fragment, Protocol, Scored, score::score, text::Content};
-use kld_report::{Json, Terminal as Table, Unit};
 use kld_text::read::{ReadOptions, read_documents};
 
 use crate::{
-    args::{WorkArgs, positive, refuse_overwriting},
+    args::{WorkArgs, positive},
     exit::Outcome,
     models::Opener,
-    output::Output,
+    output::Outputs,
     progress::Terminal,
 };
 
@@ -34,17 +33,15 @@ pub(crate) struct ExpectedArgs {
     context: usize,
 }
 
-/// Runs the model over the text; `json` and `bits` are the flags of the verb.
+/// Runs the model over the text.
 pub(super) fn run(
     model: &str,
     args: &ExpectedArgs,
     reference: &PathBuf,
     read: &ReadOptions,
     threads: Option<usize>,
-    (json, bits): (Option<&PathBuf>, bool),
+    outputs: Outputs,
 ) -> anyhow::Result<Outcome> {
-    refuse_overwriting(&[json], &[reference, model.as_ref()])?;
-    let json = json.map(|path| Output::open(path)).transpose()?;
     let observer = Terminal::listening()?;
     let documents = read_documents(std::slice::from_ref(reference), read)?;
     let fragments: Vec<Fragment> = documents
@@ -75,14 +72,7 @@ pub(super) fn run(
         "{}: no token of it could be scored",
         reference.display()
     );
-    let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);
-    if let Some(json) = json {
-        json.write(&Json, &result)?;
-    }
-    if !stdout_is_taken {
-        let unit = if bits { Unit::Bits } else { Unit::Nats };
-        Output::Stdout.write(&Table { unit }, &result)?;
-    }
+    outputs.write(&result)?;
     Ok(if complete {
         Outcome::Fine
     } else {

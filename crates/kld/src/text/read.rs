@@ -97,8 +97,13 @@ impl UnitArgs {
             cutter: self.cutter(observer)?,
             ngram: self.ngram,
             max_vocabulary: self.max_vocabulary,
-            threads: threads(self.threads),
+            threads: self.threads(),
         })
+    }
+
+    /// How many threads work.
+    pub(crate) fn threads(&self) -> usize {
+        threads(self.threads)
     }
 
     fn cutter(&self, observer: &Terminal) -> anyhow::Result<Cutter> {

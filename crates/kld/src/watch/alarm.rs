@@ -12,12 +12,12 @@ use crate::progress::Terminal;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub(crate) struct AlarmArgs {
-    /// Tell when this holds, such as 'kl_heldout > 1.1 * min(kl_heldout)' or 'gap > 0.05'; asked at every step of the whole run, so that it
+    /// Tell when this holds, such as `kl_heldout > 1.1 * min(kl_heldout)` or `gap > 0.05`; asked at every step of the whole run, so that it
     /// can be replayed. May be given several times
     #[arg(long, value_name = "RULE")]
     pub(super) alert: Vec<Rule>,
 
-    /// Run this by the shell when a rule first holds, with KLD_ALERT (the rule), KLD_ALERT_STEP and KLD_ALERT_RUN in its environment
+    /// Run this by the shell when a rule first holds, with `KLD_ALERT` (the rule), `KLD_ALERT_STEP` and `KLD_ALERT_RUN` in its environment
     #[arg(long, value_name = "COMMAND", requires = "alert")]
     on_alert: Option<String>,
 }

@@ -93,8 +93,8 @@ fn step_of(name: &str) -> Option<u64> {
     });
     after.max().map(|(_, step)| step).or_else(|| {
         let end = lower.rfind(|c: char| c.is_ascii_digit())? + 1;
-        let begin = lower[..end].rfind(|c: char| !c.is_ascii_digit());
-        lower[begin.map_or(0, |at| at + 1)..end].parse().ok()
+        let begin = lower[..end].trim_end_matches(|c: char| c.is_ascii_digit());
+        lower[begin.len()..end].parse().ok()
     })
 }
 

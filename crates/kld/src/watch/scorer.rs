@@ -31,12 +31,12 @@ use crate::{
 #[command(next_help_heading = "A folder of checkpoints")]
 pub(crate) struct AgainstArgs {
     /// RUN is a folder in which checkpoints appear (checkpoint-500, step-500.gguf, …): score each new one against this reference P on the
-    /// text of --text, as kl_heldout
+    /// text of --text, as `kl_heldout`
     #[arg(long, value_name = "MODEL")]
     reference: Option<String>,
 
-    /// Also measure how far each has moved from the model that the fine-tuning began as, as kl_base; without --reference, what is judged is the
-    /// cross-entropy of the text of --text, nll_heldout
+    /// Also measure how far each has moved from the model that the fine-tuning began as, as `kl_base`; without --reference, what is judged is the
+    /// cross-entropy of the text of --text, `nll_heldout`
     #[arg(long, value_name = "MODEL")]
     base: Option<String>,
 
@@ -44,7 +44,7 @@ pub(crate) struct AgainstArgs {
     #[arg(long, num_args = 1.., value_name = "PATH", requires = "base")]
     base_text: Vec<PathBuf>,
 
-    /// Text that is learnt from: the same on it as kl_train, and so the gap
+    /// Text that is learnt from: the same on it as `kl_train`, and so the gap
     #[arg(long, num_args = 1.., value_name = "PATH")]
     train_text: Vec<PathBuf>,
 

@@ -1,0 +1,305 @@
+//! Eigenvalues and eigenvectors of a symmetric matrix: Householder's reduction to three diagonals, then QL with implicit shifts.
+//!
+//! ```text
+//! A ─► reflections P, T with Pᵀ·T·P = A ─► rotations G that leave only T's diagonal: the eigenvalues
+//!                    └──────────┬───────────────────┘
+//!                 G·P·1, a few columns of 1 at a time: eigenvectors as rows
+//! ```
+//!
+//! Reflections and rotations act on whole rows of what will be the eigenvectors, so the columns are dealt to threads, and every column
+//! sees the same arithmetic whatever their number.
+//!
+//! G. H. Golub, C. F. Van Loan, *Matrix Computations*, sections 8.3.1 and 8.3.5.
+
+#![expect(
+    clippy::inline_always,
+    reason = "bodies must be compiled with their caller's instruction set"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Eigenvalues in falling order, with the eigenvector of each.
+#[derive(Debug)]
+pub(super) struct Eigen {
+    pub(super) values: Vec<f64>,
+    pub(super) vectors: Vec<Vec<f64>>,
+}
+
+/// Columns of eigenvectors that are made at once.
+const COLUMNS: usize = 32;
+
+/// Sweeps after which an eigenvalue must have come out; in practice it takes two.
+const SWEEPS: usize = 100;
+
+impl Eigen {
+    /// Decomposes a symmetric matrix, given by its rows; only the lower triangle is read.
+    pub(super) fn of_symmetric(mut matrix: Vec<Vec<f64>>) -> Self {
+        let size = matrix.len();
+        let (mut diagonal, mut beside) = Arch::new().dispatch(Tridiagonal(&mut matrix));
+        let rotations = diagonalize(&mut diagonal, &mut beside);
+        let parts: Vec<_> = (0..size.div_ceil(COLUMNS))
+            .into_par_iter()
+            .map(|part| {
+                Arch::new().dispatch(Columns {
+                    reflections: &matrix,
+                    rotations: &rotations,
+                    first: part * COLUMNS,
+                })
+            })
+            .collect();
+        let row = |i: usize| {
+            let entries = parts.iter().flat_map(|part| part[i]);
+            entries.take(size).collect()
+        };
+        let mut order: Vec<usize> = (0..size).collect();
+        order.sort_by(|a, b| diagonal[*b].total_cmp(&diagonal[*a]).then(a.cmp(b)));
+        Self {
+            values: order.iter().map(|&i| diagonal[i]).collect(),
+            vectors: order.into_iter().map(row).collect(),
+        }
+    }
+}
+
+/// Reduces a matrix to its diagonal and what stands beside it: entry i is between i and i + 1.
+///
+/// From the last row upwards, what stands left of the diagonal in row i is reflected onto its last entry by 1 − u·uᵀ, |u|² = 2. What is left
+/// in place of the matrix is these u; zeros where nothing was to be reflected.
+struct Tridiagonal<'a>(&'a mut [Vec<f64>]);
+
+impl WithSimd for Tridiagonal<'_> {
+    type Output = (Vec<f64>, Vec<f64>);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let matrix = self.0;
+        let size = matrix.len();
+        let (mut diagonal, mut beside) = (vec![0.0; size], vec![0.0; size]);
+        for i in (0..size).rev() {
+            let (above, rest) = matrix.split_at_mut(i);
+            let row = &mut rest[0];
+            diagonal[i] = row[i];
+            row.truncate(i);
+            if i > 0 {
+                beside[i - 1] = reflect(row);
+                conjugate(above, row);
+            }
+        }
+        (diagonal, beside)
+    }
+}
+
+/// Turns a row x into the u of the reflection that takes it to (0, …, 0, s); returns s.
+#[inline(always)]
+fn reflect(row: &mut [f64]) -> f64 {
+    let end = row.len() - 1;
+    let (last, norm) = (row[end], dot(row, row).sqrt());
+    if norm == last.abs() {
+        row.fill(0.0);
+        return last;
+    }
+    // Away from the last entry, so that no digit cancels: |x − s·e|² = 2·norm·(norm + |last|).
+    let target = if last > 0.0 { -norm } else { norm };
+    let scale = (norm * (norm + last.abs())).sqrt().recip();
+    row[end] -= target;
+    for u in row {
+        *u *= scale;
+    }
+    target
+}
+
+/// A ← (1 − u·uᵀ)·A·(1 − u·uᵀ) = A − u·vᵀ − v·uᵀ on the lower triangle, with v = A·u − ½(uᵀA·u)·u.
+#[inline(always)]
+fn conjugate(rows: &mut [Vec<f64>], u: &[f64]) {
+    let mut v = vec![0.0; u.len()];
+    for (i, row) in rows.iter().enumerate() {
+        v[i] += dot(&row[..i], &u[..i]) + row[i] * u[i];
+        add(&mut v[..i], u[i], &row[..i]);
+    }
+    let half = 0.5 * dot(&v, u);
+    add(&mut v, -half, u);
+    for (i, row) in rows.iter_mut().enumerate() {
+        let (u_i, v_i) = (u[i], v[i]);
+        for ((entry, u), v) in row[..=i].iter_mut().zip(u).zip(&v) {
+            *entry -= u_i * v + v_i * u;
+        }
+    }
+}
+
+#[inline(always)]
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    const LANES: usize = 16;
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+#[inline(always)]
+fn add(to: &mut [f64], factor: f64, what: &[f64]) {
+    for (to, what) in to.iter_mut().zip(what) {
+        *to += factor * what;
+    }
+}
+
+/// A rotation of rows `row` and `row` + 1.
+struct Rotation {
+    row: usize,
+    cosine: f64,
+    sine: f64,
+}
+
+/// Rotates until nothing stands beside the diagonal.
+fn diagonalize(diagonal: &mut [f64], beside: &mut [f64]) -> Vec<Rotation> {
+    let mut rotations = Vec::new();
+    for start in 0..diagonal.len() {
+        for _ in 0..SWEEPS {
+            let is_small = |&i: &usize| {
+                beside[i].abs() <= f64::EPSILON * (diagonal[i].abs() + diagonal[i + 1].abs())
+            };
+            let last = diagonal.len() - 1;
+            let end = (start..last).find(is_small).unwrap_or(last);
+            if end == start {
+                break;
+            }
+            sweep(start..end, diagonal, beside, &mut rotations);
+        }
+    }
+    rotations
+}
+
+/// One QL sweep over the block from `rows.start` to `rows.end`, with Wilkinson's shift.
+fn sweep(
+    rows: std::ops::Range<usize>,
+    diagonal: &mut [f64],
+    beside: &mut [f64],
+    rotations: &mut Vec<Rotation>,
+) {
+    let (start, end) = (rows.start, rows.end);
+    let slope = (diagonal[start + 1] - diagonal[start]) / (2.0 * beside[start]);
+    let shift = diagonal[start] - beside[start] / (slope + slope.hypot(1.0).copysign(slope));
+    let (mut cosine, mut sine) = (1.0, 1.0);
+    let (mut chased, mut taken) = (diagonal[end] - shift, 0.0);
+    for row in rows.rev() {
+        let (bulge, kept) = (sine * beside[row], cosine * beside[row]);
+        let length = bulge.hypot(chased);
+        beside[row + 1] = length;
+        if length == 0.0 {
+            // The block falls apart here; what lies above is for the next sweep.
+            diagonal[row + 1] -= taken;
+            beside[end] = 0.0;
+            return;
+        }
+        (sine, cosine) = (bulge / length, chased / length);
+        let lower = diagonal[row + 1] - taken;
+        let moved = (diagonal[row] - lower) * sine + 2.0 * cosine * kept;
+        taken = sine * moved;
+        diagonal[row + 1] = lower + taken;
+        chased = cosine * moved - kept;
+        rotations.push(Rotation { row, cosine, sine });
+    }
+    diagonal[start] -= taken;
+    beside[start] = chased;
+    beside[end] = 0.0;
+}
+
+/// Some columns of the eigenvectors: of 1, reflected and then rotated.
+struct Columns<'a> {
+    reflections: &'a [Vec<f64>],
+    rotations: &'a [Rotation],
+    first: usize,
+}
+
+impl WithSimd for Columns<'_> {
+    type Output = Vec<[f64; COLUMNS]>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let mut rows = vec![[0.0; COLUMNS]; self.reflections.len()];
+        for (column, row) in rows.iter_mut().skip(self.first).take(COLUMNS).enumerate() {
+            row[column] = 1.0;
+        }
+        for u in self.reflections.iter().rev() {
+            let mut along = [0.0; COLUMNS];
+            for (row, u) in rows.iter().zip(u) {
+                (0..COLUMNS).for_each(|c| along[c] += u * row[c]);
+            }
+            for (row, u) in rows.iter_mut().zip(u) {
+                (0..COLUMNS).for_each(|c| row[c] -= u * along[c]);
+            }
+        }
+        for &Rotation { row, cosine, sine } in self.rotations {
+            let [upper, lower] = &mut rows[row..].as_chunks_mut::<2>().0[0];
+            for (upper, lower) in upper.iter_mut().zip(lower) {
+                (*upper, *lower) = (
+                    cosine * *upper - sine * *lower,
+                    sine * *upper + cosine * *lower,
+                );
+            }
+        }
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A symmetric matrix with entries that look random.
+    fn symmetric(size: usize) -> Vec<Vec<f64>> {
+        let entry = |i: usize, j: usize| {
+            let (low, high) = (i.min(j), i.max(j));
+            ((low * 7919 + high * high * 104_729) % 1009) as f64 / 1009.0 - 0.5
+        };
+        (0..size)
+            .map(|i| (0..size).map(|j| entry(i, j)).collect())
+            .collect()
+    }
+
+    fn assert_decomposes(matrix: &[Vec<f64>]) {
+        let size = matrix.len();
+        let eigen = Eigen::of_symmetric(matrix.to_vec());
+        assert!(eigen.values.is_sorted_by(|a, b| a >= b));
+        for (i, (value, vector)) in eigen.values.iter().zip(&eigen.vectors).enumerate() {
+            for row in 0..size {
+                let product = dot(&matrix[row], vector);
+                assert!((product - value * vector[row]).abs() < 1e-12 * size as f64);
+            }
+            for (j, other) in eigen.vectors.iter().enumerate() {
+                let expected = f64::from(u8::from(i == j));
+                assert!((dot(vector, other) - expected).abs() < 1e-12 * size as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn every_vector_is_scaled_by_its_value_and_all_are_orthonormal() {
+        for size in [1, 2, 3, 5, 31, 32, 33, 100] {
+            assert_decomposes(&symmetric(size));
+        }
+    }
+
+    #[test]
+    fn equal_values_and_zeros_are_no_trouble() {
+        let of = |entry: &dyn Fn(usize, usize) -> f64| {
+            let row = |i| (0..40).map(|j| entry(i, j)).collect();
+            (0..40).map(row).collect::<Vec<Vec<f64>>>()
+        };
+        assert_decomposes(&of(&|_, _| 0.0));
+        assert_decomposes(&of(&|_, _| 1.0));
+        assert_decomposes(&of(&|i, j| f64::from(u8::from(i == j))));
+        assert_decomposes(&of(&|i, j| f64::from(u8::from(i / 10 == j / 10))));
+    }
+
+    #[test]
+    fn a_known_matrix_has_its_known_values() {
+        let eigen = Eigen::of_symmetric(vec![vec![2.0, 1.0], vec![1.0, 2.0]]);
+        assert!((eigen.values[0] - 3.0).abs() < 1e-15 && (eigen.values[1] - 1.0).abs() < 1e-15);
+    }
+}

@@ -1,0 +1,179 @@
+//! Principal components: the directions in which features vary most, as many as explain a share of the variance.
+
+use rayon::prelude::*;
+
+use super::{
+    eigen::Eigen,
+    features::Features,
+    product::{Groups, TALL, multiply, wide},
+};
+
+/// Rows of features whose products are summed in f32 before they are added up in f64.
+const DEPTH: usize = 256;
+
+/// Rows that a task multiplies.
+pub(super) const TASK: usize = 16 * TALL;
+
+/// The coordinates of centred features along their first principal components: the fewest that explain `share` of the variance.
+///
+/// Features that do not vary at all keep one coordinate, which is 0 everywhere.
+pub(super) fn principal_coordinates(features: &Features, share: f64) -> Features {
+    // The products of rows have the same eigenvalues as those of columns; where they are fewer they are quicker.
+    if features.count() < features.width() {
+        along_rows(features, share)
+    } else {
+        along_columns(features, share)
+    }
+}
+
+/// Coordinates from the products of columns: X·v for each eigenvector v of `XᵀX`.
+fn along_columns(features: &Features, share: f64) -> Features {
+    let eigen = Eigen::of_symmetric(covariance(features));
+    let kept = enough(&eigen.values, share);
+    let directions: Vec<Vec<f32>> = eigen.vectors[..kept]
+        .iter()
+        .map(|vector| vector.iter().map(|x| *x as f32).collect())
+        .collect();
+    let panels = Groups::of_rows(wide(), features.width(), kept, |i| &directions[i]);
+    let mut values = vec![0.0; features.count() * kept];
+    values
+        .par_chunks_mut(TASK * kept)
+        .enumerate()
+        .for_each(|(task, values)| {
+            let row = |i: usize| features.row(task * TASK + i);
+            let tiles = Groups::of_rows(TALL, features.width(), values.len() / kept, row);
+            multiply(&tiles, &panels, kept, |row, column, out| {
+                values[row * kept + column..][..out.len()].copy_from_slice(out);
+            });
+        });
+    Features::from_parts(values, kept)
+}
+
+/// Coordinates from the products of rows: X·v is √λ·u for the eigenvector u of `XXᵀ` with value λ.
+fn along_rows(features: &Features, share: f64) -> Features {
+    let (count, width) = (features.count(), features.width());
+    let mut sums = vec![vec![0.0; count]; count];
+    let panels = Groups::of_rows(wide(), width, count, |i| features.row(i));
+    add_products(&mut sums, &panels, |first, count| {
+        Groups::of_rows(TALL, width, count, |i| features.row(first + i))
+    });
+    let eigen = Eigen::of_symmetric(sums);
+    let kept = enough(&eigen.values, share);
+    let coordinate =
+        |row: usize, i: usize| (eigen.values[i].max(0.0).sqrt() * eigen.vectors[i][row]) as f32;
+    let values = (0..count)
+        .flat_map(|row| (0..kept).map(move |i| (row, i)))
+        .map(|(row, i)| coordinate(row, i))
+        .collect();
+    Features::from_parts(values, kept)
+}
+
+/// The fewest of the values, which fall, that sum to a share of all.
+fn enough(values: &[f64], share: f64) -> usize {
+    let total: f64 = values.iter().map(|v| v.max(0.0)).sum();
+    let mut sum = 0.0;
+    let reached = values.iter().position(|value| {
+        sum += value.max(0.0);
+        sum >= share * total
+    });
+    reached.map_or(values.len(), |index| index + 1)
+}
+
+/// `XᵀX` of centred features X, its lower triangle.
+fn covariance(features: &Features) -> Vec<Vec<f64>> {
+    let width = features.width();
+    let mut sums = vec![vec![0.0; width]; width];
+    let rows: Vec<&[f32]> = features.rows().collect();
+    for block in rows.chunks(DEPTH) {
+        let columns = Groups::of_columns(wide(), block.iter().copied(), 0, width);
+        add_products(&mut sums, &columns, |first, count| {
+            Groups::of_columns(TALL, block.iter().copied(), first, count)
+        });
+    }
+    sums
+}
+
+/// Adds the products of all rows with each other, given as panels and as tiles, to the lower triangle of `sums`.
+fn add_products(
+    sums: &mut [Vec<f64>],
+    panels: &Groups,
+    tiles: impl Fn(usize, usize) -> Groups + Sync,
+) {
+    sums.par_chunks_mut(TASK)
+        .enumerate()
+        .for_each(|(task, sums)| {
+            let first = task * TASK;
+            let tiles = tiles(first, sums.len());
+            multiply(
+                &tiles,
+                panels,
+                first + sums.len(),
+                |row, column, products| {
+                    let sums = &mut sums[row][column..];
+                    sums.iter_mut()
+                        .zip(products)
+                        .for_each(|(sum, product)| *sum += f64::from(*product));
+                },
+            );
+        });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that vary a lot along one direction, less along others.
+    fn features(count: usize, width: usize) -> Features {
+        let value = |i: usize| ((i * 7919 + i * i % 131 * 104_729) % 1013) as f32 / 1013.0 - 0.5;
+        let values = (0..count * width).map(|i| value(i) / (1 + i % width) as f32);
+        let mut features = Features::new(values.collect(), width).unwrap();
+        features.center();
+        features
+    }
+
+    fn squared_distances(features: &Features) -> Vec<f64> {
+        let pair = |(a, b): (&[f32], &[f32])| {
+            let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2));
+            squares.sum::<f64>()
+        };
+        let rows: Vec<&[f32]> = features.rows().collect();
+        let pairs = rows.iter().flat_map(|a| rows.iter().map(move |b| (*a, *b)));
+        pairs.map(pair).collect()
+    }
+
+    #[test]
+    fn all_components_keep_all_distances_both_ways() {
+        for (count, width) in [(300, 20), (20, 300)] {
+            let features = features(count, width);
+            let kept = principal_coordinates(&features, 1.0);
+            for (before, after) in squared_distances(&features)
+                .iter()
+                .zip(squared_distances(&kept))
+            {
+                assert!((before - after).abs() < 1e-5, "{before} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_ways_give_the_same_variance_along_as_many_components() {
+        let features = features(64, 64);
+        let (columns, rows) = (along_columns(&features, 0.9), along_rows(&features, 0.9));
+        assert_eq!(columns.width(), rows.width());
+        assert!(columns.width() < 40);
+        let variance = |x: &Features| {
+            let squares = x.rows().flatten().map(|x| f64::from(*x).powi(2));
+            squares.sum::<f64>()
+        };
+        let (kept, all) = (variance(&columns), variance(&features));
+        assert!((kept - variance(&rows)).abs() < 1e-5 * all);
+        assert!((0.9..0.97).contains(&(kept / all)));
+    }
+
+    #[test]
+    fn features_that_do_not_vary_have_one_coordinate() {
+        let mut features = Features::new(vec![1.0; 40], 4).unwrap();
+        features.center();
+        assert_eq!(principal_coordinates(&features, 0.9).width(), 1);
+    }
+}
