@@ -92,7 +92,7 @@ pub fn write_as<'a>(
     (key, note): (&str, String),
 ) -> Result<()> {
     let values = |(name, shape, values)| {
-        let values = Values {
+        let values = Tensor {
             float,
             shape,
             values,
@@ -169,13 +169,13 @@ pub fn write_text(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
 
 /// Values of a shape, as the format's library wants to see them.
 #[derive(Clone, Debug)]
-struct Values<'a> {
+struct Tensor<'a> {
     float: Float,
     shape: Vec<usize>,
     values: &'a [f32],
 }
 
-impl View for Values<'_> {
+impl View for Tensor<'_> {
     fn dtype(&self) -> Dtype {
         self.float.dtype()
     }

@@ -151,7 +151,7 @@ struct Given<'a> {
     seed: u64,
 }
 
-impl<'a> Teaching<'a> {
+impl Teaching<'_> {
     /// The same on text that the student made itself: reverse KL of whole rows, and nothing of the tokens, which are no truth there.
     #[must_use]
     pub fn on_own_text(&self) -> Self {

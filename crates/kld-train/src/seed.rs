@@ -1,6 +1,6 @@
 //! Seeds of many draws that know nothing of each other, whoever makes them and in whatever order.
 
-/// A seed that follows from several numbers: each goes through the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+/// A seed that follows from several numbers: each goes through the finaliser of `SplitMix64` (Steele, Lea and Flood 2014).
 pub(crate) fn seed(parts: [u64; 3]) -> u64 {
     parts.into_iter().fold(0, |state, part| {
         let mut x = (state ^ part).wrapping_add(STRIDE);

@@ -172,7 +172,9 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
             shape: Shape::Constant,
             floor: 0.0,
         };
-        let (optimizer, decay) = if name != "sgd" {
+        let (optimizer, decay) = if name == "sgd" {
+            (Optimizer::Sgd { momentum: 0.9 }, "l2-coupled")
+        } else {
             let (beta1, beta2, epsilon) = (0.9, 0.95, 1e-8);
             (
                 Optimizer::AdamW {
@@ -182,8 +184,6 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
                 },
                 "l2",
             )
-        } else {
-            (Optimizer::Sgd { momentum: 0.9 }, "l2-coupled")
         };
         let penalties = [
             format!("{decay}:{}", run.l2),

@@ -204,7 +204,14 @@ fn a_recording_of_likely_tokens_teaches_with_its_tail_as_it_is_told() {
                 .as_f64()
                 .unwrap()
         };
-        assert!(kl(0) < 0.9 * kl(1), "{tail}: {} {}", kl(0), kl(1));
+        // Without a tail the student is drawn to somebody else; else it comes closer, and what is exported is not how it began.
+        assert!(
+            tail == "renormalize" || kl(0) < 0.95 * kl(1),
+            "{tail}: {} {}",
+            kl(0),
+            kl(1)
+        );
+        assert!(result["best_step"].as_u64() > Some(0), "{tail}");
         found.push(kl(0));
     }
     assert!(found[0] != found[1] && found[1] != found[2], "{found:?}");

@@ -86,6 +86,12 @@ impl Objective {
 }
 
 impl Reduced {
+    /// What is known of both at temperature 1: the kept tokens, and all others as one outcome.
+    pub(crate) fn rows(&mut self, kept: &KeptRow<'_>, q: &[f32]) -> (&[f32], &[f32]) {
+        self.fill(kept, q, 1.0, Tail::Lump);
+        (&self.p, &self.q)
+    }
+
     /// Makes the short rows; returns ln Σ exp(y/T) over the student's rest.
     fn fill(&mut self, kept: &KeptRow<'_>, q: &[f32], temperature: f64, tail: Tail) -> f64 {
         self.is_kept.clear();

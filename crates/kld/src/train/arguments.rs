@@ -44,7 +44,7 @@ pub(crate) struct SettingsArgs {
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
     on_policy: f64,
 
-    /// Let low-rank adapters learn instead of the weights: rank=8, rank=8,alpha=16, rank=8,targets=q_proj|v_proj; they are merged
+    /// Let low-rank adapters learn instead of the weights: rank=8, or `rank=8,alpha=16,targets=q_proj|v_proj`; they are merged
     /// where the model is written
     #[arg(long, value_name = "rank=N[,…]", conflicts_with = "freeze")]
     lora: Option<Lora>,
