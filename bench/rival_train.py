@@ -23,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 ROOT = Path(__file__).parent.parent
 TEXT = ROOT / "data/austen-persuasion.txt"
-TOKENIZER = ROOT / "assets/teacher/tokenizer.json"
+TOKENIZER = ROOT / "assets/austen/tokenizer.json"
 PROGRAMS = ROOT / "target/release"
 THREADS, BATCH, CONTEXT = 2, 16, 256
 

@@ -30,9 +30,13 @@ pub(crate) fn with(packages: &[&str]) -> Result<PathBuf> {
         apt(&["python3-venv"])?;
         own()
     })?;
-    let shown = ["-m", "pip", "show", "--quiet"];
-    let has_them = Command::new(&own).args(shown).args(packages).output();
-    if !has_them.is_ok_and(|output| output.status.success()) {
+    // One by one: asked for several, pip is content with any of them.
+    let has = |package: &&str| {
+        let shown = ["-m", "pip", "show", "--quiet", package];
+        let output = Command::new(&own).args(shown).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !packages.iter().all(has) {
         run(Command::new(&own)
             .args(["-m", "pip", "install", "--quiet"])
             .args(packages))

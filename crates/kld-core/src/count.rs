@@ -17,7 +17,7 @@ mod estimate;
 mod estimator;
 mod method;
 
-pub use bootstrap::{Bootstrap, ENOUGH_RESAMPLES, estimate_from_redrawn};
+pub use bootstrap::{Bootstrap, ENOUGH_RESAMPLES, estimate_from_redrawn, quantile};
 pub use estimate::{
     CountEstimates, ENOUGH_COVERAGE, ENOUGH_DRAWS, EstimatorResult, SampleCard, Warning, estimate,
 };

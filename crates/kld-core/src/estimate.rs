@@ -120,6 +120,36 @@ impl Estimate {
         }
     }
 
+    /// A value with an error of which no degrees of freedom are known: the interval is ±1.96 errors.
+    #[must_use]
+    pub fn normal(value: f64, standard_error: Option<f64>) -> Self {
+        let half = standard_error.map(|error| 1.96 * error);
+        Self {
+            value,
+            standard_error,
+            low: half.map(|half| value - half),
+            high: half.map(|half| value + half),
+        }
+    }
+
+    /// This less another that is independent of it. The error follows from both, and so does the interval: the distances of their ends
+    /// from their values add up as errors do, each by the Student's t of its own clusters (Zou and Donner 2008).
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        let value = self.value - other.value;
+        let errors = self.standard_error.zip(other.standard_error);
+        let distance = |of_self: Option<f64>, of_other: Option<f64>| {
+            let ends = of_self.zip(of_other);
+            ends.map(|(a, b)| (a - self.value).hypot(b - other.value))
+        };
+        Self {
+            value,
+            standard_error: errors.map(|(a, b)| a.hypot(b)),
+            low: distance(self.low, other.high).map(|below| value - below),
+            high: distance(self.high, other.low).map(|above| value + above),
+        }
+    }
+
     /// Σ sums / Σ weights over all clusters, with cluster-robust error. Clusters without weight do not count as clusters.
     ///
     /// Without any weight there is no mean: the value is NaN, `null` in JSON.
@@ -277,6 +307,21 @@ mod tests {
                 sum: v.iter().sum(),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_difference_of_independent_means_has_both_errors() {
+        let (a, b) = (
+            Estimate::normal(5.0, Some(0.3)),
+            Estimate::normal(4.0, Some(0.4)),
+        );
+        let difference = a.minus(&b);
+        assert_eq!(
+            (difference.value, difference.standard_error),
+            (1.0, Some(0.5))
+        );
+        assert!((difference.low.unwrap() - 0.02).abs() < 1e-12);
+        assert_eq!(a.minus(&Estimate::bare(4.0)), Estimate::bare(1.0));
     }
 
     #[test]

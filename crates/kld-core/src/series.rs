@@ -10,6 +10,8 @@ mod trend;
 
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::Estimate;
+
 pub use convergence::{Convergence, FEWEST, Judging, Rise, Tolerance, Verdict};
 pub use parse::RuleError;
 pub use rule::{Alert, Rule};
@@ -37,6 +39,12 @@ impl Point {
             value,
             standard_error: None,
         }
+    }
+
+    /// The value with its error and 95 % interval.
+    #[must_use]
+    pub fn estimate(&self) -> Estimate {
+        Estimate::normal(self.value, self.standard_error)
     }
 }
 

@@ -68,7 +68,7 @@ impl Kernel {
     }
 
     /// The divergence between softmax(`p`) and softmax(`q`), and its gradient with respect to the logits `q`: as
-    /// [`divergence::value_and_gradient`] defines it, and for KL, reverse KL and Jeffreys several times as fast.
+    /// [`divergence::value_and_gradient`] defines it, and for KL, reverse KL and Jeffreys seven to twelve times as fast (`BENCHMARKS.md`).
     /// What the gradient then lacks is below 3e-6 of its largest entry, or 2e-7 of the outer gradient where rows nearly agree.
     ///
     /// # Errors

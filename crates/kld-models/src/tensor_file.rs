@@ -143,9 +143,13 @@ pub fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()>
     let mut draft = path.as_os_str().to_owned();
     draft.push(".part");
     let draft = Path::new(&draft);
+    // The format's library makes files that nobody else may read; those of a model are to be as all others here.
+    let usual = File::create(draft).and_then(|file| Ok(file.metadata()?.permissions()));
+    let usual = usual.map_err(|e| Error::io(draft, e))?;
     let written = write(draft).and_then(|()| {
         File::open(draft)
             .and_then(|file| file.sync_all())
+            .and_then(|()| fs::set_permissions(draft, usual))
             .and_then(|()| fs::rename(draft, path))
             .map_err(|e| Error::io(path, e))
     });
@@ -161,7 +165,7 @@ pub fn whole(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()>
 /// # Errors
 ///
 /// If it cannot be written.
-pub fn write_text(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
+pub fn write_file(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     whole(path, |draft| {
         fs::write(draft, text).map_err(|e| Error::io(draft, e))
     })
@@ -196,6 +200,22 @@ impl View for Tensor<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn whoever_may_read_other_new_files_may_read_weights() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let metadata = fs::metadata(folder.path().join(name)).unwrap();
+            metadata.permissions().mode()
+        };
+        fs::write(folder.path().join("other"), "").unwrap();
+        let weights = [("a", vec![1], &[1.0_f32][..])];
+        let path = folder.path().join("weights");
+        write(&path, weights.into_iter(), ("format", "pt".to_owned())).unwrap();
+        assert_eq!(mode("weights"), mode("other"));
+    }
 
     #[test]
     fn what_is_written_is_read_and_damage_is_told() {

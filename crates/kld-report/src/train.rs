@@ -88,6 +88,7 @@ impl Terminal {
 fn quantity(gauge: Gauge) -> &'static str {
     match gauge {
         Gauge::Kl => "KL(P‖Q)",
+        Gauge::ReverseKl => "KL(Q‖P)",
         Gauge::CrossEntropy => "cross-entropy",
     }
 }

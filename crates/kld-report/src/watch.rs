@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use kld_core::{
-    estimate::Estimate,
     result::Watch,
     series::{Alert, Convergence, Point, Rise, Series, Tolerance, Verdict},
 };
@@ -69,7 +68,7 @@ fn lead(watch: &Watch) -> String {
         });
         text += &format!(
             "{label:<10} {} at step {}{best}  [{}]\n",
-            plus_minus(&of(last)),
+            plus_minus(&last.estimate()),
             step(last),
             series.key
         );
@@ -95,14 +94,6 @@ fn duration(seconds: f64) -> String {
         (0, 0, s) => format!("{s} s"),
         (0, m, s) => format!("{m} min {s} s"),
         (h, m, _) => format!("{h} h {m} min"),
-    }
-}
-
-/// A point with its error.
-pub(crate) fn of(point: Point) -> Estimate {
-    Estimate {
-        standard_error: point.standard_error,
-        ..Estimate::bare(point.value)
     }
 }
 

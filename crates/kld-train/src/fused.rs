@@ -5,6 +5,7 @@
 
 use std::thread;
 
+use kld_core::result::Gauge;
 use kld_kernels::{Kernel, RowFault, Side};
 use kld_models::native::{DifferentiableModel, Gradients};
 use kld_models::{LogitSource, WindowLogits};
@@ -32,6 +33,15 @@ pub struct Teaching<'a> {
     pub own_text: bool,
     /// Decides which tokens are drawn of the teacher's rows.
     pub seed: u64,
+}
+
+impl Teaching<'_> {
+    /// By what the student is judged.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        self.teacher
+            .map_or(Gauge::CrossEntropy, |_| self.objective.loss.gauge())
+    }
 }
 
 /// What a window adds to a step: sums over its counted rows, in nats.

@@ -10,13 +10,13 @@ use std::time::Instant;
 use kld_core::Observer;
 use kld_core::estimate::Estimate;
 use kld_core::observer::Progress;
-use kld_core::result::{CurvePoint, Ended, Gauge, Training};
+use kld_core::result::{CurvePoint, Ended, Training};
 use kld_models::tensor_file::Float;
 use kld_models::{LogitSource, Window};
 
 use crate::checkpoint::{Checkpoint, State};
 use crate::fused::{Learned, Teaching, learn};
-use crate::measure::{at_step, difference, measure};
+use crate::measure::{at_step, measure};
 use crate::metrics::{Metrics, StepLine};
 use crate::on_policy::own_text;
 use crate::run::{Folder, Header};
@@ -245,19 +245,20 @@ impl<'a> Running<'a> {
         let held_out = measure(student, &teaching, &self.job.held_out, self.work)?;
         let training = measure(student, &teaching, &self.sample, self.work)?;
         let step = self.state.step;
-        let (gauge, of_training) = (held_out.gauge(), training.gauge());
+        let (gauge, of_training) = (held_out.gauged(), training.gauged());
         self.check(gauge.value)?;
         let best = self.state.best.as_ref();
-        let is_best = best.is_none_or(|(_, best)| gauge.value < best.gauge().value);
+        let is_best = best.is_none_or(|(_, best)| gauge.value < best.gauged().value);
         let rate = |step| self.settings().schedule.at(step, self.settings().steps);
         let point = CurvePoint {
             step,
             rate: step.checked_sub(1).map_or(0.0, rate),
             loss: self.state.loss / self.state.loss_tokens as f64,
-            gap: difference(&gauge, &of_training),
+            gap: gauge.minus(&of_training),
             held_out: gauge,
             training: of_training,
-            reverse_kl: held_out.taught.then(|| held_out.mean(|w| w.reverse_kl)),
+            kl: held_out.divergence(|w| w.kl),
+            reverse_kl: held_out.divergence(|w| w.reverse_kl),
             cross_entropy: held_out.mean(|w| w.nll),
             best: is_best,
         };
@@ -314,7 +315,7 @@ impl<'a> Running<'a> {
     }
 
     fn result(self, ended: Ended, model: Option<&Path>, started: Instant) -> Training {
-        let objective = self.job.objective();
+        let (objective, gauge) = (self.job.objective(), self.teaching().gauge());
         let State {
             step,
             tokens,
@@ -342,10 +343,7 @@ impl<'a> Running<'a> {
             teacher: teacher.map(|t| t.card().clone()),
             student: student.model.card().clone(),
             objective,
-            gauge: match teacher {
-                Some(_) => Gauge::Kl,
-                None => Gauge::CrossEntropy,
-            },
+            gauge,
             training_windows: training.len(),
             held_out_windows: held_out.len(),
             held_out_fragments: fragments.len(),

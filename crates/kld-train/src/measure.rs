@@ -1,6 +1,7 @@
 //! How far the student is, on windows that it may or may not have learnt from.
 
 use kld_core::estimate::{Cluster, Estimate, Window as WindowMean};
+use kld_core::result::Gauge;
 use kld_kernels::PairOptions;
 use kld_models::native::DifferentiableModel;
 use kld_models::source::KeptRow;
@@ -15,8 +16,8 @@ use crate::{Error, Result, Tail};
 /// What was measured, window by window, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// Whether there is a teacher to be far from.
-    pub taught: bool,
+    /// What is to become small.
+    pub gauge: Gauge,
     /// Sums.
     pub windows: Vec<WindowSums>,
 }
@@ -40,13 +41,19 @@ pub struct WindowSums {
 }
 
 impl Measured {
-    /// The mean of what is to become small: D(P‖Q), without a teacher −ln Q(observed).
+    /// The mean of what is to become small.
     #[must_use]
-    pub fn gauge(&self) -> Estimate {
+    pub fn gauged(&self) -> Estimate {
         self.mean(self.gauge_of())
     }
 
-    /// By how much [`gauge`](Self::gauge) is above that of another measurement of the same windows: their difference, paired, whose
+    /// The mean of a divergence from the teacher, if there is one.
+    #[must_use]
+    pub fn divergence(&self, sum: impl Fn(&WindowSums) -> f64) -> Option<Estimate> {
+        (self.gauge != Gauge::CrossEntropy).then(|| self.mean(sum))
+    }
+
+    /// By how much [`gauged`](Self::gauged) is above that of another measurement of the same windows: their difference, paired, whose
     /// error is far smaller than that of either.
     ///
     /// # Panics
@@ -70,7 +77,11 @@ impl Measured {
     }
 
     fn gauge_of(&self) -> fn(&WindowSums) -> f64 {
-        if self.taught { |w| w.kl } else { |w| w.nll }
+        match self.gauge {
+            Gauge::Kl => |w| w.kl,
+            Gauge::ReverseKl => |w| w.reverse_kl,
+            Gauge::CrossEntropy => |w| w.nll,
+        }
     }
 }
 
@@ -101,7 +112,7 @@ pub fn measure(
 ) -> Result<Measured> {
     let one = |index: usize| measure_window(student, teaching, index, &windows[index]);
     Ok(Measured {
-        taught: teaching.teacher.is_some(),
+        gauge: teaching.gauge(),
         windows: in_parallel(windows.len(), work.threads, one)?,
     })
 }
@@ -196,48 +207,10 @@ impl WindowSums {
     }
 }
 
-/// The difference of two independent means, with the error that follows from theirs. Its interval follows from theirs, too, each by Student's
-/// t of its own number of clusters: the distances of their ends from their values add up as errors do (Zou and Donner 2008).
-pub(crate) fn difference(a: &Estimate, b: &Estimate) -> Estimate {
-    let value = a.value - b.value;
-    let both = a.standard_error.zip(b.standard_error);
-    let error = both.map(|(a, b)| a.hypot(b));
-    let distance = |of_a: Option<f64>, of_b: Option<f64>| {
-        let ends = of_a.zip(of_b);
-        ends.map(|(of_a, of_b)| (of_a - a.value).hypot(of_b - b.value))
-    };
-    Estimate {
-        value,
-        standard_error: error,
-        low: distance(a.low, b.high).map(|d| value - d),
-        high: distance(a.high, b.low).map(|d| value + d),
-    }
-}
-
 /// Says at which step it was that the student went wrong.
 pub(crate) fn at_step(error: Error, step: u64) -> Error {
     match error {
         Error::Diverged { what, .. } => Error::Diverged { step, what },
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_interval_of_a_difference_follows_from_both() {
-        let one = |value: f64, error, below, above| Estimate {
-            value,
-            standard_error: Some(error),
-            low: Some(value - below),
-            high: Some(value + above),
-        };
-        let gap = difference(&one(5.0, 0.3, 1.5, 3.0), &one(2.0, 0.4, 4.0, 2.0));
-        assert_eq!((gap.value, gap.standard_error), (3.0, Some(0.5)));
-        assert_eq!((gap.low, gap.high), (Some(3.0 - 2.5), Some(3.0 + 5.0)));
-        let alone = difference(&one(1.0, 0.1, 0.2, 0.2), &Estimate::bare(0.5));
-        assert_eq!((alone.standard_error, alone.low), (None, None));
     }
 }

@@ -72,7 +72,7 @@ impl Metrics {
             .filter(is_done)
             .map(|l| l.to_owned() + "\n")
             .collect();
-        tensor_file::write_text(path, &kept)?;
+        tensor_file::write_file(path, &kept)?;
         let file = OpenOptions::new().append(true).open(path);
         Ok(Self {
             path: path.to_owned(),
@@ -106,9 +106,12 @@ impl Metrics {
             ("evaluation/gap", point.gap.value),
             ("evaluation/cross_entropy", point.cross_entropy.value),
         ];
-        if let Some(reverse_kl) = &point.reverse_kl {
-            values.push(("evaluation/reverse_kl", reverse_kl.value));
-        }
+        let of_teacher = [
+            ("evaluation/kl", &point.kl),
+            ("evaluation/reverse_kl", &point.reverse_kl),
+        ];
+        let told = of_teacher.into_iter();
+        values.extend(told.filter_map(|(tag, value)| Some((tag, value.as_ref()?.value))));
         Ok(self.events.scalars(point.step, now(), &values)?)
     }
 

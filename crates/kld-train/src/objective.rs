@@ -21,6 +21,7 @@ mod sparse;
 use std::fmt;
 use std::str::FromStr;
 
+use kld_core::result::Gauge;
 use kld_kernels::divergence::{Divergence, GradientOptions};
 use kld_kernels::{Kernel, RowFault};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,16 @@ impl Loss {
     #[must_use]
     pub fn divergence(self) -> Divergence {
         self.0
+    }
+
+    /// By what a student is judged that this loss draws: by D(Q‖P) where the loss seeks modes, as D(P‖Q) then rises and would call the
+    /// beginning the best.
+    #[must_use]
+    pub fn gauge(self) -> Gauge {
+        match self.0 {
+            Divergence::ReverseKl | Divergence::ReverseSkewKl { .. } => Gauge::ReverseKl,
+            _ => Gauge::Kl,
+        }
     }
 }
 

@@ -114,12 +114,12 @@ impl Folder {
             return Ok(Self(path.to_owned()));
         }
         fs::create_dir_all(path).map_err(Error::io(path))?;
-        tensor_file::write_text(&path.join(CONFIGURATION), configuration)?;
+        tensor_file::write_file(&path.join(CONFIGURATION), configuration)?;
         // Last: a folder is a run where it has a header.
         let file = path.join(HEADER);
         let text = serde_json::to_string_pretty(header)
             .map_err(|e| Error::bad_run(&file, e.to_string()))?;
-        tensor_file::write_text(&file, &(text + "\n"))?;
+        tensor_file::write_file(&file, &(text + "\n"))?;
         Ok(Self(path.to_owned()))
     }
 

@@ -38,6 +38,8 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
+    use kld_core::result::Gauge;
+
     use super::*;
     use crate::WindowSums;
 
@@ -54,7 +56,7 @@ mod tests {
             }
         };
         Measured {
-            taught: true,
+            gauge: Gauge::Kl,
             windows: (0..30).map(window).collect(),
         }
     }

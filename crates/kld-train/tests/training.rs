@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kld_core::Observer;
 use kld_core::observer::Silent;
-use kld_core::result::{Ended, Gauge, Training};
+use kld_core::result::{CurvePoint, Ended, Gauge, Training};
 use kld_kernels::Kernel;
 use kld_models::native::{DifferentiableModel, LoadOptions, NativeModel};
 use kld_models::tensor_file::{self, Float};
@@ -143,6 +143,29 @@ fn logits(model: &dyn LogitSource, tokens: &[u32]) -> Vec<f32> {
     let window = model.forward(tokens).unwrap();
     window.rows(0..tokens.len(), &mut rows).unwrap();
     rows
+}
+
+#[test]
+fn forward_kl_covers_the_teacher_and_reverse_kl_seeks_what_it_does_say() {
+    let last = |loss: &str| {
+        let mut settings = settings();
+        settings.objective.loss = loss.parse().unwrap();
+        let result = Desk::new(settings).train();
+        let [first, .., last] = &result.curve[..] else {
+            panic!("one evaluation alone");
+        };
+        let of = |p: &CurvePoint| [p.kl.unwrap().value, p.reverse_kl.unwrap().value];
+        assert!(result.best_step > 0, "{loss}");
+        (result.gauge, of(first), of(last))
+    };
+    let (forward, reverse) = (last("kl"), last("reverse-kl"));
+    assert_eq!((forward.0, reverse.0), (Gauge::Kl, Gauge::ReverseKl));
+    assert_eq!(forward.1, reverse.1, "both begin alike");
+    // Each is nearer by its own direction, both are nearer than at first.
+    let ([begun, reverse_begun], [kl, _], [_, reverse_kl]) = (forward.1, forward.2, reverse.2);
+    assert!(kl < 0.98 * reverse.2[0], "{forward:?} {reverse:?}");
+    assert!(reverse_kl < 0.98 * forward.2[1], "{forward:?} {reverse:?}");
+    assert!(kl < begun && reverse_kl < reverse_begun);
 }
 
 #[test]

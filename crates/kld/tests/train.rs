@@ -8,22 +8,6 @@ use std::{fs, thread, time::Duration};
 
 use desk::{Desk, golden, stderr};
 
-/// A desk with the folders `teacher` and `student`, and `long.jsonl`, a text of eight fragments.
-fn desk() -> Desk {
-    let desk = Desk::new();
-    for (name, model) in [("teacher", "llama-scaled"), ("student", "llama")] {
-        fs::create_dir(desk.path(name)).unwrap();
-        for file in fs::read_dir(golden(model)).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), desk.path(name).join(file.file_name())).unwrap();
-        }
-    }
-    let record = |i: usize| format!("{{\"text\": {:?}}}\n", &desk::TEXT[i * 7..]);
-    let records: String = (0..8).map(record).collect();
-    fs::write(desk.path("long.jsonl"), records).unwrap();
-    desk
-}
-
 fn read(desk: &Desk, file: &str) -> serde_json::Value {
     serde_json::from_slice(&fs::read(desk.path(file)).unwrap()).unwrap()
 }
@@ -33,7 +17,7 @@ const SMALL: &str =
 
 #[test]
 fn a_training_tells_how_far_it_came_and_leaves_a_model() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let printed = desk.printed(&format!(
         "train teacher --student student {SMALL} --run run --steps 20 --json result.json"
     ));
@@ -74,7 +58,7 @@ fn a_training_tells_how_far_it_came_and_leaves_a_model() {
 
 #[test]
 fn after_kill_9_a_run_goes_on_to_the_same_weights() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let begin = format!(
         "train teacher --layers 1 {SMALL} --steps 120 --evaluate-every 40 --checkpoint-every 5 --penalty l2:0.1"
     );
@@ -104,7 +88,7 @@ fn after_kill_9_a_run_goes_on_to_the_same_weights() {
 
 #[test]
 fn settings_come_from_a_file_and_a_run_keeps_all_of_its_own() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let file = "teacher = 'teacher'\nstudent = 'student'\ntext = ['long.jsonl']\ncontext = 24\nheld-out = 0.2\nbatch = 4\nrate = 5e-3\nepochs = 9\n";
     fs::write(desk.path("my.toml"), file).unwrap();
     let begun = desk.printed("train --config my.toml --run run --steps 6 --threads 2");
@@ -135,7 +119,7 @@ fn settings_come_from_a_file_and_a_run_keeps_all_of_its_own() {
 
 #[test]
 fn a_damaged_checkpoint_is_told_and_the_best_one_stands_in() {
-    let desk = desk();
+    let desk = Desk::for_training();
     desk.fine(&format!(
         "train teacher --student student {SMALL} --run run --steps 20 --evaluate-every 7"
     ));
@@ -156,7 +140,7 @@ fn a_damaged_checkpoint_is_told_and_the_best_one_stands_in() {
 
 #[test]
 fn a_recording_teaches_without_the_teacher_and_text_alone_without_any() {
-    let desk = desk();
+    let desk = Desk::for_training();
     desk.fine("record teacher --text long.jsonl --context 24 --score all -o teacher.kldrec");
     fs::remove_dir_all(desk.path("teacher")).unwrap();
     let printed = desk.printed(
@@ -177,7 +161,7 @@ fn a_recording_teaches_without_the_teacher_and_text_alone_without_any() {
 
 #[test]
 fn a_recording_of_likely_tokens_teaches_with_its_tail_as_it_is_told() {
-    let desk = desk();
+    let desk = Desk::for_training();
     desk.fine(
         "record teacher --text long.jsonl --context 24 --score all --keep top-k:8 -o top.kldrec",
     );
@@ -255,7 +239,7 @@ fn a_recording_of_likely_tokens_teaches_with_its_tail_as_it_is_told() {
 
 #[test]
 fn a_prompt_is_read_but_counts_neither_here_nor_there() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let tokens = |flags: &str, run: &str| {
         let told = desk.printed(&format!(
             "train teacher --student student {SMALL} --run {run} --steps 4 --json - {flags}"
@@ -280,7 +264,7 @@ fn a_prompt_is_read_but_counts_neither_here_nor_there() {
 
 #[test]
 fn a_student_writes_itself_and_adapters_learn_alone() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let begin = format!("train teacher --student student {SMALL} --steps 8");
     let plan = desk.printed(&format!(
         "{begin} --on-policy 0.5 --lora rank=2,targets=q_proj --run run --dry-run"
@@ -314,7 +298,7 @@ fn a_student_writes_itself_and_adapters_learn_alone() {
 
 #[test]
 fn a_model_and_its_tokenizer_begin_with_nothing_but_text() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let config = fs::read_to_string(golden("llama").join("config.json")).unwrap();
     let config = config.replace("\"vocab_size\": 96", "\"vocab_size\": 300");
     fs::write(desk.path("config.json"), config).unwrap();
@@ -330,7 +314,7 @@ fn a_model_and_its_tokenizer_begin_with_nothing_but_text() {
 
 #[test]
 fn a_dry_run_plans_and_leaves_nothing() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let plan = desk.printed(&format!(
         "train teacher --layers 1 {SMALL} --run run --epochs 3 --dry-run"
     ));
@@ -347,7 +331,7 @@ fn a_dry_run_plans_and_leaves_nothing() {
 
 #[test]
 fn wrong_input_is_refused_with_what_to_do() {
-    let desk = desk();
+    let desk = Desk::for_training();
     let cases = [
         (
             "train teacher --student student --run r",

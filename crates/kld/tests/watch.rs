@@ -107,20 +107,7 @@ fn the_tolerance_and_the_stretch_can_be_chosen() {
 
 #[test]
 fn a_run_of_kld_train_is_watched_to_its_end() {
-    let desk = Desk::new();
-    for (name, model) in [("teacher", "llama-scaled"), ("student", "llama")] {
-        fs::create_dir(desk.path(name)).unwrap();
-        for file in fs::read_dir(golden(model)).unwrap() {
-            let file = file.unwrap();
-            fs::copy(file.path(), desk.path(name).join(file.file_name())).unwrap();
-        }
-    }
-    let record = |i: usize| format!("{{\"text\": {:?}}}\n", &desk::TEXT[i * 7..]);
-    fs::write(
-        desk.path("long.jsonl"),
-        (0..8).map(record).collect::<String>(),
-    )
-    .unwrap();
+    let desk = Desk::for_training();
     desk.fine(
         "train teacher --student student --text long.jsonl --context 24 --held-out 0.2 --batch 4 --rate 5e-3 --threads 2 --run run --steps 24 \
          --evaluate-every 2",

@@ -110,7 +110,12 @@ fn redraw(sample: &Counts, random: &mut Xoshiro256PlusPlus) -> Counts {
 }
 
 /// The value below which a share of the sorted values lies, interpolated between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
+///
+/// # Panics
+///
+/// If there are no values, or the share is not from 0 to 1.
+#[must_use]
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let position = share * (sorted.len() - 1) as f64;
     let (below, above) = (
         sorted[position.floor() as usize],

@@ -54,12 +54,15 @@ impl Training {
     pub const SCHEMA: &'static str = "kld.train/1";
 }
 
-/// What is to become small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What is to become small: the best student is the one of which it is least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gauge {
-    /// D(P‖Q) in nats per token, whatever divergence was minimised.
+    /// D(P‖Q) in nats per token: of every loss that is not one of the others'.
+    #[default]
     Kl,
+    /// D(Q‖P) in nats per token: of the losses that seek modes, reverse KL and its skew form.
+    ReverseKl,
     /// −ln Q(observed) in nats per token.
     CrossEntropy,
 }
@@ -92,6 +95,8 @@ pub struct CurvePoint {
     pub training: Estimate,
     /// Held-out less training: the generalisation gap, with the error of two independent means.
     pub gap: Estimate,
+    /// D(P‖Q) on held-out text; `None` without a teacher.
+    pub kl: Option<Estimate>,
     /// D(Q‖P) on held-out text; `None` without a teacher.
     pub reverse_kl: Option<Estimate>,
     /// −ln Q(observed) on held-out text.

@@ -60,7 +60,7 @@ impl Scale {
 
     /// The exponential, or 0 below `lowest`.
     #[inline(always)]
-    fn exp_or_zero<A: Arith>(&self, x: f32) -> f32 {
+    pub(super) fn exp_or_zero<A: Arith>(&self, x: f32) -> f32 {
         let (_, e) = self.clamped_exp::<A>(x);
         if x - self.max < self.lowest { 0.0 } else { e }
     }
@@ -185,7 +185,7 @@ impl Shifts {
     /// The difference of two floats is a float only if they are of one size; `error` is what its rounding lost, by
     /// Knuth's branch-free two-sum. It matters when one row is the other plus a large constant.
     #[inline(always)]
-    fn half_difference<A: Arith, const ONE_SIZE: bool>(&self, x: f32, y: f32) -> f32 {
+    pub(super) fn half_difference<A: Arith, const ONE_SIZE: bool>(&self, x: f32, y: f32) -> f32 {
         let d = y - x;
         let back = d - y;
         let error = if ONE_SIZE {
@@ -528,50 +528,6 @@ fn far_functions<A: Arith>(w: f32, v: f32, t: f32) -> [f32; 3] {
     ]
 }
 
-/// How the gradient of a row pair is made: `difference`·(Q − P) + `log_ratio`·Q·(t − `mean`), t = ln(Q/P).
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pull {
-    /// Scales whose `max` is the log-sum-exp times the temperature, rounded.
-    pub(crate) shifts: Shifts,
-    /// What the rounding takes from the probabilities: e^(what is left)/temperature.
-    pub(crate) rest: [f32; 2],
-    pub(crate) difference: f32,
-    pub(crate) log_ratio: f32,
-    pub(crate) mean: f32,
-}
-
-/// See [`super::Lanes::pull`].
-#[inline(always)]
-pub(super) fn pull<A: Arith>(
-    p: &[[f32; WIDTH]],
-    q: &[[f32; WIDTH]],
-    s: &Pull,
-    out: &mut [[f32; WIDTH]],
-) {
-    for ((p, q), out) in p.iter().zip(q).zip(out) {
-        for j in 0..WIDTH {
-            let w = s.shifts.p.exp_or_zero::<A>(p[j]) * s.rest[0];
-            let v = s.shifts.q.exp_or_zero::<A>(q[j]) * s.rest[1];
-            let half = s.shifts.half_difference::<A, false>(p[j], q[j]);
-            let half = finite_or(half, p[j] == f32::NEG_INFINITY);
-            let u = if half.abs() <= 1.0 { half } else { 0.0 };
-            let grown = A::mul_add(0.5, twice_phi::<A>(u, u * u), u);
-            let near = w * A::mul_add(grown, grown, 2.0 * grown);
-            let difference = if half.abs() <= 1.0 { near } else { v - w };
-            let ratio = A::mul_add(2.0, half, -s.mean);
-            out[j] = A::mul_add(s.log_ratio * v, ratio, s.difference * difference);
-        }
-    }
-}
-
-/// See [`super::Lanes::add_softmax`].
-#[inline(always)]
-pub(super) fn add_softmax<A: Arith>(block: &[f32], high: f32, low: f32, by: f32, out: &mut [f32]) {
-    for (out, &x) in out.iter_mut().zip(block) {
-        *out = A::mul_add(NATURAL.exp_or_zero::<A>((x - high) - low), by, *out);
-    }
-}
-
 /// See [`super::Lanes::add_exp`].
 #[inline(always)]
 pub(super) fn add_exp<A: Arith>(block: &[f32], high: f32, low: f32, acc: &mut [f64]) {
@@ -581,7 +537,7 @@ pub(super) fn add_exp<A: Arith>(block: &[f32], high: f32, low: f32, acc: &mut [f
 }
 
 /// eᵃ.
-const NATURAL: Scale = Scale {
+pub(super) const NATURAL: Scale = Scale {
     max: 0.0,
     per: std::f32::consts::LOG2_E,
     lowest: LOWEST / std::f32::consts::LOG2_E,
@@ -589,7 +545,7 @@ const NATURAL: Scale = Scale {
 
 /// `t` if it is a number; otherwise a stand-in for ±∞ that 0 can be multiplied by.
 #[inline(always)]
-fn finite_or(t: f32, positive: bool) -> f32 {
+pub(super) fn finite_or(t: f32, positive: bool) -> f32 {
     let huge = if positive { 1e9 } else { -1e9 };
     if t.abs() <= f32::MAX { t } else { huge }
 }

@@ -15,9 +15,11 @@
 mod arith;
 mod loops;
 mod math;
+mod pull;
 
-pub(crate) use loops::{BlockMoments, Centre, OnePassSums, PairSums, Pull, RowSums, Scale, Shifts};
+pub(crate) use loops::{BlockMoments, Centre, OnePassSums, PairSums, RowSums, Scale, Shifts};
 pub(crate) use math::JS;
+pub(crate) use pull::Pull;
 
 use std::ops::{Add, AddAssign};
 
@@ -211,7 +213,7 @@ macro_rules! lanes {
     ($name:ident, $arith:ty, $doc:literal $(, $features:literal)?) => {
         #[doc = $doc]
         mod $name {
-            use super::{BlockMoments, Centre, Lanes, NearSums, OnePassSums, WIDTH, PairSums, Pull, RowSums, Scale, Shifts, arith, loops};
+            use super::{BlockMoments, Centre, Lanes, NearSums, OnePassSums, WIDTH, PairSums, Pull, RowSums, Scale, Shifts, arith, loops, pull};
 
             pub(super) static LANES: Lanes =
                 Lanes { max, count_above, find_above, exp_sums, moments, near_sums, near_sums_one_size, far_sums, one_pass_sums, add_exp, pull, add_softmax };
@@ -268,12 +270,12 @@ macro_rules! lanes {
 
             $(#[target_feature(enable = $features)])?
             fn pull(p: &[[f32; WIDTH]], q: &[[f32; WIDTH]], s: &Pull, out: &mut [[f32; WIDTH]]) {
-                loops::pull::<$arith>(p, q, s, out);
+                pull::pull::<$arith>(p, q, s, out);
             }
 
             $(#[target_feature(enable = $features)])?
             fn add_softmax(block: &[f32], high: f32, low: f32, by: f32, out: &mut [f32]) {
-                loops::add_softmax::<$arith>(block, high, low, by, out);
+                pull::add_softmax::<$arith>(block, high, low, by, out);
             }
         }
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::DifferentiableModel;
-use crate::tensor_file::{self, Float, whole, write_text};
+use crate::tensor_file::{self, Float, whole, write_file};
 use crate::{Error, LogitSource, Result};
 
 /// What a tokenizer's folder may have that is copied as it is.
@@ -73,7 +73,7 @@ impl DifferentiableModel {
     fn write_tokenizer(&self, folder: &Path) -> Result<()> {
         let tokenizer = self.tokenizer();
         let (text, _) = tokenizer.to_portable()?;
-        write_text(&folder.join("tokenizer.json"), &text)?;
+        write_file(&folder.join("tokenizer.json"), &text)?;
         let token = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
         let settings = json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
@@ -105,5 +105,5 @@ fn generation_config(settings: &Map<String, Value>) -> Value {
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
-    write_text(path, format!("{value:#}\n"))
+    write_file(path, format!("{value:#}\n"))
 }

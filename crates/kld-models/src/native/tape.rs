@@ -1,9 +1,9 @@
 //! Arithmetic that records what it does, so that gradients flow back to every weight.
 //!
 //! Seven operations make a decoder; [`back`] holds the way back through each. They run on one thread, with the loops and
-//! products of the plain arithmetic, whose logits they give to the bit wherever matrices are laid out alike. The tensor
-//! library's autograd, which was here before, needed some ten times as long for a model of 4 million parameters: it shares
-//! each small product among all cores, and copies what it transposes.
+//! products of the plain arithmetic. The tensor library's autograd, which was here before, gave 766 tokens/s on one core for a
+//! model of 3.7 million parameters, this 2,000: that one shares each small product among all cores, and copies what it
+//! transposes.
 
 mod back;
 pub(crate) mod continuation;

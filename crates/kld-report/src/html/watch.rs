@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Exporter,
     format::{count, plus_minus, significant},
-    watch::{evidence, name, of, progress, reason, thinned},
+    watch::{evidence, name, progress, reason, thinned},
 };
 
 /// Points of one curve; more are thinned out, the last one stays.
@@ -54,7 +54,7 @@ fn body(watch: &Watch) -> Markup {
             (verdict(&watch.convergence))
             @for (series, label) in [("kl_heldout", "held-out"), ("kl_train", "training"), ("gap", "gap, held-out less training"), ("kl_base", "from the base model")] {
                 @if let Some(last) = watch.series(series).and_then(Series::last) {
-                    (tile(label, &html! { data value=(last.value) { (plus_minus(&of(last))) } }, &note(watch, series, last.step)))
+                    (tile(label, &html! { data value=(last.value) { (plus_minus(&last.estimate())) } }, &note(watch, series, last.step)))
                 }
             }
             @if watch.convergence.gain.value.is_finite() {
@@ -133,9 +133,8 @@ fn curves(watch: &Watch) -> Markup {
     }
     for (series, look) in [(judged[0], Look::Hollow), (judged[2], Look::Filled)] {
         for point in series.map(points).unwrap_or_default() {
-            let interval = point
-                .standard_error
-                .map(|error| (point.value - 1.96 * error, point.value + 1.96 * error));
+            let estimate = point.estimate();
+            let interval = estimate.low.zip(estimate.high);
             let title = format!("step {}: {}", point.step, told(point.value, interval));
             chart.dot(point.step, point.value, interval, look, &title);
         }

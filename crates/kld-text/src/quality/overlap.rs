@@ -1,7 +1,7 @@
 //! How the perplexities of the documents of two bodies lie to each other.
 
 use kld_core::{
-    count::estimate_from_redrawn,
+    count::{estimate_from_redrawn, quantile},
     result::{PerplexityOverlap, Quantiles},
 };
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -76,14 +76,7 @@ fn measures(p: &[f64], q: &[f64]) -> [f64; 2] {
 }
 
 fn quantiles(sorted: &[f64]) -> Quantiles {
-    let at = |share: f64| {
-        let place = share * (sorted.len() - 1) as f64;
-        let (below, above) = (
-            sorted[place.floor() as usize],
-            sorted[place.ceil() as usize],
-        );
-        below + place.fract() * (above - below)
-    };
+    let at = |share| quantile(sorted, share);
     Quantiles {
         count: sorted.len(),
         p5: at(0.05),

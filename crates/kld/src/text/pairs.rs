@@ -15,7 +15,7 @@ use kld_text::{
 
 use super::{
     compare::CompareArgs,
-    quality::{Asked, Found, by_line, held_in_memory},
+    quality::{Asked, Found, by_line, held_in_memory, words},
 };
 use crate::{exit::Outcome, progress::Terminal};
 
@@ -168,12 +168,6 @@ impl Paired {
             words: self.words[side],
         })
     }
-}
-
-fn words(document: &Document, cutter: &Cutter) -> kld_text::Result<usize> {
-    let mut words = 0;
-    cutter.each(&document.text, |_| words += 1)?;
-    Ok(words)
 }
 
 /// Pairs by their features.

@@ -225,8 +225,7 @@ impl Body {
         let replaced = documents.iter().map(|d| d.replaced).sum();
         let mut words = 0;
         for document in mem::take(&mut documents) {
-            let mut here = 0;
-            cutter.each(&document.text, |_| here += 1)?;
+            let here = self::words(&document, cutter)?;
             if here > 0 {
                 documents.push(document);
             }
@@ -248,6 +247,13 @@ impl Body {
     pub(super) fn texts(&self) -> Vec<&str> {
         self.documents.iter().map(|d| d.text.as_str()).collect()
     }
+}
+
+/// How many words a document has.
+pub(super) fn words(document: &Document, cutter: &Cutter) -> kld_text::Result<usize> {
+    let mut words = 0;
+    cutter.each(&document.text, |_| words += 1)?;
+    Ok(words)
 }
 
 /// The lines of a plain text; a record stays whole.

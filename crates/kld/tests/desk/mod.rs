@@ -41,6 +41,22 @@ impl Desk {
         desk
     }
 
+    /// The same with the folders `teacher` and `student`, and `long.jsonl`, a text of eight fragments: what a training needs.
+    pub(crate) fn for_training() -> Self {
+        let desk = Self::new();
+        for (name, model) in [("teacher", "llama-scaled"), ("student", "llama")] {
+            fs::create_dir(desk.path(name)).unwrap();
+            for file in fs::read_dir(golden(model)).unwrap() {
+                let file = file.unwrap();
+                fs::copy(file.path(), desk.path(name).join(file.file_name())).unwrap();
+            }
+        }
+        let record = |i: usize| format!("{{\"text\": {:?}}}\n", &TEXT[i * 7..]);
+        let records: String = (0..8).map(record).collect();
+        fs::write(desk.path("long.jsonl"), records).unwrap();
+        desk
+    }
+
     /// A file in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
