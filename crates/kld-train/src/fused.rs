@@ -11,7 +11,7 @@ use kld_models::native::{DifferentiableModel, Gradients};
 use kld_models::{LogitSource, WindowLogits};
 
 use crate::objective::Reduced;
-use crate::on_policy::OwnText;
+use crate::on_policy::OwnSums;
 use crate::seed::seed;
 use crate::{Error, Example, Loss, Objective, Result, RowLoss, Tail};
 
@@ -55,8 +55,8 @@ pub struct Learned {
     pub nll: f64,
     /// Rows that count.
     pub counted: u64,
-    /// What was measured on the student's own text.
-    pub own_text: OwnText,
+    /// What was measured on the student's own text, window by window.
+    pub own_text: Vec<OwnSums>,
     /// The gradient of `scale` · Σ loss.
     pub gradients: Gradients,
 }
@@ -69,7 +69,7 @@ impl Learned {
             self.divergence += other.divergence;
             self.nll += other.nll;
             self.counted += other.counted;
-            self.own_text.add(&other.own_text);
+            self.own_text.extend(&other.own_text);
         }
         let mut others = others.into_iter().map(|other| other.gradients);
         if self.gradients.is_empty() {
@@ -113,6 +113,10 @@ pub fn learn(
     let wide_q = student.vocabulary();
     let (mut p_rows, mut q_rows, mut grads) = (Vec::new(), Vec::new(), Vec::new());
     let (mut learned, mut reduced) = (Learned::default(), Reduced::default());
+    let mut own_text = OwnSums {
+        fragment: window.fragment,
+        ..OwnSums::default()
+    };
     for begin in window.scored.clone().step_by(SLICE) {
         let slice = begin..window.scored.end.min(begin + SLICE);
         if let Some(given) = &given {
@@ -134,7 +138,6 @@ pub fn learn(
             let grad = &mut grads[at * wide_q..][..columns];
             let observed = window.observed(row);
             if let Some(given) = given.as_ref().filter(|_| teaching.own_text) {
-                let own_text = &mut learned.own_text;
                 own_text
                     .count(given.logits, q, observed, teaching.kernel)
                     .map_err(|fault| wrong_row(fault, number, row))?;
@@ -149,6 +152,10 @@ pub fn learn(
         }
         pass.pull(slice, &grads);
     }
+    learned.own_text = Some(own_text)
+        .filter(|own| own.positions > 0)
+        .into_iter()
+        .collect();
     learned.gradients = pass.gradients()?;
     Ok(learned)
 }

@@ -18,7 +18,7 @@ use crate::checkpoint::{Checkpoint, State};
 use crate::fused::{Learned, Teaching, learn};
 use crate::measure::{at_step, measure};
 use crate::metrics::{Metrics, StepLine};
-use crate::on_policy::own_text;
+use crate::on_policy::{means, own_text};
 use crate::run::{Folder, Header};
 use crate::seed::seed;
 use crate::threads::{Work, in_parallel};
@@ -182,6 +182,7 @@ impl<'a> Running<'a> {
         self.state.tokens += learned.counted;
         self.state.loss += learned.loss;
         self.state.loss_tokens += learned.counted;
+        self.state.own_text.extend(&learned.own_text);
         self.metrics.step(&StepLine {
             step: step + 1,
             loss,
@@ -191,7 +192,7 @@ impl<'a> Running<'a> {
             gradient_norm: norm,
             tokens: self.state.tokens,
             tokens_per_s: count / started.elapsed().as_secs_f64(),
-            own_text: learned.own_text.line(),
+            own_text: means(&learned.own_text),
         })
     }
 
@@ -261,10 +262,12 @@ impl<'a> Running<'a> {
             reverse_kl: held_out.divergence(|w| w.reverse_kl),
             cross_entropy: held_out.mean(|w| w.nll),
             best: is_best,
+            own_text: means(&self.state.own_text),
         };
         self.metrics.evaluation(&point)?;
         self.state.curve.push(point);
         (self.state.loss, self.state.loss_tokens) = (0.0, 0);
+        self.state.own_text.clear();
         let waited = self.state.patience.waited_after(&held_out);
         let patience = self.settings().patience;
         self.state.stopped = patience.is_some_and(|patience| waited >= patience);

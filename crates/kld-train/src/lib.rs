@@ -37,7 +37,7 @@ pub use learner::Learner;
 pub use lora::{Adapters, Lora};
 pub use measure::{Measured, WindowSums, measure};
 pub use objective::{Loss, Objective, RowLoss, Sampling, Tail};
-pub use on_policy::{OwnText, own_text};
+pub use on_policy::{OwnSums, own_text};
 pub use optimizer::{Moments, Optimizer, Update, clip};
 pub use penalty::{Penalty, PenaltyKind};
 pub use run::{Header, is_run};

@@ -6,42 +6,40 @@
 //! not over the token that happened to be drawn: the Rao–Blackwell form of the estimators k1, k2 and k3 of the same (Schulman
 //! 2020), which are measured beside it. With r = P(x)/Q(x) of a drawn token x they are −ln r, ½(ln r)² and r − 1 − ln r.
 
+use kld_core::estimate::{Cluster, Estimate, Window as WindowMean};
+use kld_core::result::OwnText;
 use kld_kernels::{Kernel, PairOptions, RowFault};
 use kld_models::native::DifferentiableModel;
 use kld_models::{LogitSource, Window};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::objective::LogProbs;
 
-/// Sums over the positions of the student's own text, in nats, at temperature 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct OwnText {
+/// Sums over the positions that the student wrote of a window, in nats, at temperature 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OwnSums {
+    /// The fragment it began with.
+    pub fragment: u32,
     /// Positions.
     pub positions: u64,
     /// Σ D(Q‖P) over the vocabulary.
+    #[serde(with = "kld_core::number")]
     pub reverse_kl: f64,
-    /// Σ k1: unbiased, may be negative.
+    /// Σ k1.
+    #[serde(with = "kld_core::number")]
     pub k1: f64,
-    /// Σ k2: biased, of small variance.
+    /// Σ k2.
+    #[serde(with = "kld_core::number")]
     pub k2: f64,
-    /// Σ k3: unbiased, never negative.
+    /// Σ k3.
+    #[serde(with = "kld_core::number")]
     pub k3: f64,
 }
 
-/// The means of [`OwnText`].
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct OwnTextLine {
-    tokens: u64,
-    reverse_kl: f64,
-    k1: f64,
-    k2: f64,
-    k3: f64,
-}
-
-impl OwnText {
+impl OwnSums {
     /// Adds a position whose token was drawn from Q.
     pub(crate) fn count(
         &mut self,
@@ -64,27 +62,27 @@ impl OwnText {
         self.k3 += log_ratio.exp_m1() - log_ratio;
         Ok(())
     }
+}
 
-    /// Adds what another window gave.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.positions += other.positions;
-        self.reverse_kl += other.reverse_kl;
-        self.k1 += other.k1;
-        self.k2 += other.k2;
-        self.k3 += other.k3;
-    }
-
-    /// The means; `None` where there is no position.
-    pub(crate) fn line(&self) -> Option<OwnTextLine> {
-        let count = self.positions as f64;
-        (self.positions > 0).then(|| OwnTextLine {
-            tokens: self.positions,
-            reverse_kl: self.reverse_kl / count,
-            k1: self.k1 / count,
-            k2: self.k2 / count,
-            k3: self.k3 / count,
-        })
-    }
+/// The means over some windows; `None` where there is none.
+pub(crate) fn means(windows: &[OwnSums]) -> Option<OwnText> {
+    let mean = |sum: fn(&OwnSums) -> f64| {
+        let means = windows.iter().map(|window| WindowMean {
+            fragment: window.fragment,
+            cluster: Cluster {
+                weight: window.positions as f64,
+                sum: sum(window),
+            },
+        });
+        Estimate::over_windows(&means.collect::<Vec<_>>())
+    };
+    (!windows.is_empty()).then(|| OwnText {
+        tokens: windows.iter().map(|window| window.positions).sum(),
+        reverse_kl: mean(|w| w.reverse_kl),
+        k1: mean(|w| w.k1),
+        k2: mean(|w| w.k2),
+        k3: mean(|w| w.k3),
+    })
 }
 
 /// The first half of a window, at least up to what is scored of it, as the student goes on with it: to the window's length or its
@@ -160,7 +158,7 @@ mod tests {
         let (kernel, log_q) = (Kernel::detect(), LogProbs::new(&q, 1.0));
         let (mut k1, mut k3, mut exact) = (0.0, 0.0, 0.0);
         for token in 0..4 {
-            let mut one = OwnText::default();
+            let mut one = OwnSums::default();
             one.count(&p, &q, token, kernel).unwrap();
             let weight = log_q.of(q[token as usize]).exp();
             (k1, k3, exact) = (k1 + weight * one.k1, k3 + weight * one.k3, one.reverse_kl);
