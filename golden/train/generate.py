@@ -7,9 +7,11 @@ Writes beside this file:
 
 - `losses.json`: for every loss, temperature and mix, the loss of a few rows of logits, of which one is masked out, and its
   gradient with respect to the student's logits, by autograd in f64;
+- `sparse.json`: the same for a teacher of whom only the most likely tokens are known, the others being one outcome or none;
 - `adamw.safetensors`, `sgd.safetensors`: the weights of the tiny Llama of `golden/models/llama` after a few steps in which the one
   of `golden/models/llama-scaled` teaches it, in f32, with clipping, penalties on matrices, and a warm-up; and `steps.json`, the
   windows, settings, losses and norms of the gradient of those steps;
+- `lora.safetensors`: the same of low-rank adapters of some matrices, as they began (`first/...`) and after those steps (`last/...`);
 - `gradients.json`: for each tiny model of `golden/models`, what every weight gets from a loss that is linear in the logits, in
   f64: the norm of its gradient, and the product of that with a fixed vector.
 
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.utils.parametrize
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
@@ -82,11 +85,72 @@ def losses():
     (HERE / "losses.json").write_text(json.dumps(data) + "\n")
 
 
+def sparse():
+    """A row of which the teacher's three most likely tokens are known, the rest as one outcome, or as nothing."""
+    random = np.random.default_rng(3)
+    columns, k, observed = 9, 3, 5
+    draw = lambda: torch.tensor(random.normal(0, 2.0, columns).astype(np.float32), dtype=torch.float64)
+    log_p, q_logits = torch.log_softmax(draw(), -1), draw()
+    ids = torch.sort(torch.topk(log_p, k).indices).values
+    rest = torch.ones(columns, dtype=torch.bool)
+    rest[ids] = False
+    log_probs = log_p[ids].float().double()
+    log_tail = torch.logsumexp(log_p[rest], 0)
+    cases = []
+    for tail, temperature, share in [("lump", 1.0, 0.0), ("lump", 1.0, 0.3), ("renormalize", 1.0, 0.0), ("renormalize", 2.0, 0.3)]:
+        for name in ["kl", "js:0.2", "skew:0.1", "reverse-skew:0.1", "tv"] + (["reverse-kl", "jeffreys"] if tail == "lump" else []):
+            y = q_logits.clone().requires_grad_()
+            q = torch.softmax(y / temperature, -1)
+            few_q = torch.cat([q[ids], q[rest].sum()[None]])
+            if tail == "lump":
+                few_p = torch.softmax(torch.cat([log_probs, log_tail[None]]), -1)
+            else:
+                few_p = torch.cat([torch.softmax(log_probs / temperature, -1), torch.zeros(1, dtype=torch.float64)])
+            nll = -torch.log_softmax(y, -1)[observed]
+            loss = (1 - share) * temperature**2 * LOSSES[name](few_p, few_q) + share * nll
+            loss.backward()
+            cases.append(dict(loss=name, tail=tail, temperature=temperature, share=share, value=loss.item(), gradient=y.grad.tolist()))
+    data = dict(q=q_logits.tolist(), ids=ids.tolist(), log_probs=log_probs.tolist(), log_tail=log_tail.item(), observed=observed, cases=cases)
+    (HERE / "sparse.json").write_text(json.dumps(data) + "\n")
+
+
 STEPS, BATCH, LENGTH, SCORED_FROM = 5, 3, 16, 6
 RUNS = {
     "adamw": dict(loss="kl", temperature=2.0, share=0.3, rate=0.01, warmup=3, clip=0.5, l2=0.1, l1=0.0),
     "sgd": dict(loss="reverse-kl", temperature=1.0, share=0.0, rate=0.05, warmup=0, clip=1.0, l2=0.01, l1=0.001),
+    "lora": dict(loss="kl", temperature=1.0, share=0.0, rate=0.02, warmup=0, clip=1.0, l2=0.05, l1=0.0,
+                 lora="rank=3,alpha=4.5,targets=q_proj|down_proj"),
 }
+
+
+class LowRank(torch.nn.Module):
+    """W + alpha / rank * B A."""
+
+    def __init__(self, weight, rank, alpha, random):
+        super().__init__()
+        draw = lambda *shape: torch.nn.Parameter(torch.tensor(random.normal(0, 0.2, shape), dtype=torch.float32))
+        rows, columns = weight.shape
+        self.a, self.b, self.scale = draw(rank, columns), draw(rows, rank), alpha / rank
+
+    def forward(self, weight):
+        return weight + self.scale * self.b @ self.a
+
+
+def adapt(student, lora):
+    """Freezes all but new adapters; gives these by the names that PEFT has for them."""
+    student.requires_grad_(False)
+    random, factors = np.random.default_rng(4), {}
+    lora = dict(part.split("=") for part in lora.split(","))
+    chosen = [(name, module) for name, module in student.named_modules() if name.split(".")[-1] in lora["targets"].split("|")]
+    for name, module in chosen:
+        low_rank = LowRank(module.weight, int(lora["rank"]), float(lora["alpha"]), random)
+        torch.nn.utils.parametrize.register_parametrization(module, "weight", low_rank)
+        factors |= {f"{name}.lora_A.weight": low_rank.a, f"{name}.lora_B.weight": low_rank.b}
+    return factors
+
+
+def learning(student):
+    return [weight for weight in student.parameters() if weight.requires_grad]
 
 
 def load(name):
@@ -94,19 +158,21 @@ def load(name):
 
 
 def groups(student, decay):
-    weights = list(student.parameters())
+    weights = learning(student)
     return [dict(params=[w for w in weights if w.dim() > 1], weight_decay=decay),
             dict(params=[w for w in weights if w.dim() == 1], weight_decay=0.0)]
 
 
 def optimizer(name, student, run):
-    if name == "adamw":
+    if name != "sgd":
         return torch.optim.AdamW(groups(student, run["l2"]), lr=run["rate"], betas=(0.9, 0.95), eps=1e-8)
     return torch.optim.SGD(groups(student, run["l2"]), lr=run["rate"], momentum=0.9)
 
 
 def train(name, run, windows):
     student, teacher = load("llama").train(), load("llama-scaled").eval()
+    factors = adapt(student, run["lora"]) if "lora" in run else {}
+    first = {f"first/{k}": v.detach().clone() for k, v in factors.items()}
     rule = optimizer(name, student, run)
     told = []
     for step in range(STEPS):
@@ -123,14 +189,16 @@ def train(name, run, windows):
             loss = mixed(run["loss"], p, q, observed, run["temperature"], True, run["share"]).sum() / counted
             loss.backward()
             total += loss.item()
-        norm = torch.nn.utils.clip_grad_norm_(student.parameters(), run["clip"]).item()
+        norm = torch.nn.utils.clip_grad_norm_(learning(student), run["clip"]).item()
         # The penalty's gradient comes after clipping, as weight decay's does.
-        for weight in student.parameters():
+        for weight in learning(student):
             if weight.dim() > 1:
                 weight.grad += run["l1"] * weight.detach().sign()
         rule.step()
         told.append(dict(loss=total, norm=norm))
     state = {k: v.clone().contiguous() for k, v in student.state_dict().items() if k != "lm_head.weight"}
+    if factors:
+        state = first | {f"last/{k}": v.detach().clone() for k, v in factors.items()}
     save_file(state, HERE / f"{name}.safetensors")
     return dict(run, steps=told)
 
@@ -163,6 +231,7 @@ def gradients():
 def main():
     torch.set_num_threads(1)
     losses()
+    sparse()
     gradients()
     random = np.random.default_rng(2)
     windows = random.integers(0, 96, (STEPS * BATCH, LENGTH)).tolist()

@@ -148,6 +148,7 @@ fn golden() -> Result<()> {
     python("golden/quantize/generate.py", &[])?;
     python("golden/models/generate.py", &[])?;
     python("golden/train/generate.py", &[])?;
+    python("golden/train/reread.py", &[&programs.join("kld")])?;
     python("golden/models/smollm2.py", &[&model, &requantize])?;
     python("golden/recordings/generate.py", &[&programs.join("kld")])?;
     python(

@@ -132,11 +132,22 @@ impl Estimate {
         }
     }
 
-    /// This less another that is independent of it, as a [`normal`](Self::normal) estimate.
+    /// This less another that is independent of it. The error follows from both, and so does the interval: the distances of their ends
+    /// from their values add up as errors do, each by the Student's t of its own clusters (Zou and Donner 2008).
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
+        let value = self.value - other.value;
         let errors = self.standard_error.zip(other.standard_error);
-        Self::normal(self.value - other.value, errors.map(|(a, b)| a.hypot(b)))
+        let distance = |of_self: Option<f64>, of_other: Option<f64>| {
+            let ends = of_self.zip(of_other);
+            ends.map(|(a, b)| (a - self.value).hypot(b - other.value))
+        };
+        Self {
+            value,
+            standard_error: errors.map(|(a, b)| a.hypot(b)),
+            low: distance(self.low, other.high).map(|below| value - below),
+            high: distance(self.high, other.low).map(|above| value + above),
+        }
     }
 
     /// Σ sums / Σ weights over all clusters, with cluster-robust error. Clusters without weight do not count as clusters.

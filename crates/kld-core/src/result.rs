@@ -44,7 +44,7 @@ pub use text_sample::{
     Allocation, NearDuplicate, NearRule, Overlap, OverlapRule, SampleSettings, Stratum,
     TEXT_SAMPLE_SCHEMA, TextSample,
 };
-pub use train::{CurvePoint, Ended, Gauge, Training};
+pub use train::{CurvePoint, Ended, Gauge, OwnText, Training};
 pub use watch::Watch;
 
 use serde::{Deserialize, Serialize};

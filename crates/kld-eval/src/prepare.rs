@@ -80,6 +80,12 @@ impl Tokenized {
         })
     }
 
+    /// The tokens of each fragment.
+    #[must_use]
+    pub fn tokens(&self) -> &[Vec<u32>] {
+        &self.tokens
+    }
+
     /// Makes sure that row i, column j means the same to both models, on this text.
     ///
     /// # Errors

@@ -23,6 +23,7 @@
 
 mod change;
 mod config;
+mod continuation;
 mod decoder;
 mod differentiable;
 mod family;
@@ -53,6 +54,7 @@ use kld_core::ModelCard;
 use crate::source::{HeadTransform, OutputHead};
 use crate::{Error, LogitSource, Result, Tokenizer, WindowLogits};
 pub use change::Change;
+pub use continuation::Continuation;
 pub use differentiable::DifferentiableModel;
 use files::Opened;
 pub use inspect::inspect;

@@ -37,7 +37,7 @@ use crate::native::{
     stored_matrix::{Layout, StoredMatrix},
     weights::Residency,
 };
-use crate::source::{HeadTransform, LogitSource, Script, WindowLogits};
+use crate::source::{HeadTransform, KeptRow, LogitSource, Script, WindowLogits};
 use crate::{Error, Result, Tokenizer};
 use blob::Blob;
 use frame::{Frame, Kind, verify};
@@ -313,12 +313,24 @@ impl WindowLogits for Replayed<'_> {
         };
         let first = positions.start - windows[index].scored.start;
         let rows = first..first + positions.len();
-        let kept = self
-            .windows
-            .iter()
-            .position(|&window| window == index)
-            .unwrap_or_default();
-        self.recording.give_back(&self.kept[kept], rows, out)
+        self.recording.give_back(self.kept_of(index), rows, out)
+    }
+
+    fn kept(&self, position: usize) -> Option<KeptRow<'_>> {
+        let windows = &self.recording.opening.script.windows;
+        let index = covering(windows, &self.windows, &(position..position + 1))?;
+        match self.kept_of(index) {
+            KeptRows::TopK(top) => Some(top.row(position - windows[index].scored.start)),
+            _ => None,
+        }
+    }
+}
+
+impl Replayed<'_> {
+    /// The rows of one of its windows.
+    fn kept_of(&self, index: usize) -> &KeptRows {
+        let place = self.windows.iter().position(|&window| window == index);
+        &self.kept[place.unwrap_or_default()]
     }
 }
 

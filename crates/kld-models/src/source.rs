@@ -58,6 +58,12 @@ pub trait WindowLogits {
     /// If `positions` reaches beyond [`positions`](Self::positions).
     fn rows(&self, positions: Range<usize>, out: &mut Vec<f32>) -> Result<()>;
 
+    /// What is known of the row at `position` where only the most likely tokens were kept, and [`rows`](Self::rows) makes up the rest;
+    /// `None` where rows are whole.
+    fn kept(&self, _position: usize) -> Option<KeptRow<'_>> {
+        None
+    }
+
     /// The final hidden states of `positions`, row after row: what the output head takes. `None` where the engine, or a
     /// recording, has logits only.
     ///
@@ -67,6 +73,17 @@ pub trait WindowLogits {
     fn hidden(&self, _positions: Range<usize>) -> Option<&[f32]> {
         None
     }
+}
+
+/// The most likely tokens of a row, and how much all others have together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeptRow<'a> {
+    /// Columns, lowest first.
+    pub ids: &'a [u32],
+    /// Their natural log-probs.
+    pub log_probs: &'a [f32],
+    /// ln of the probability that all other columns share; −∞ if that is none.
+    pub log_tail: f64,
 }
 
 /// The output head as its file stores it: a row of `width` values for every column of the logits.

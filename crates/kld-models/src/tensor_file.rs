@@ -1,4 +1,4 @@
-//! Files of f32 tensors with a note: the safetensors format, written whole or not at all.
+//! Files of tensors with a note: the safetensors format, written whole or not at all.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -13,6 +13,60 @@ use crate::{Error, Result};
 /// The values of tensors by name, and the note that was written with them.
 pub type Contents = (BTreeMap<String, Vec<f32>>, HashMap<String, String>);
 
+/// How a file holds floating-point numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Float {
+    /// IEEE single precision: what is computed with.
+    #[default]
+    F32,
+    /// IEEE half precision: 11 significant bits, up to 65,504.
+    F16,
+    /// The upper half of `F32`: 8 significant bits, the same range.
+    Bf16,
+}
+
+impl Float {
+    /// The name that Transformers and `PyTorch` have for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+
+    fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::BF16,
+        }
+    }
+
+    /// Bytes of each number.
+    fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    fn bytes(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F16 => {
+                let narrow = |&x: &f32| half::f16::from_f32(x).to_le_bytes();
+                values.iter().flat_map(narrow).collect()
+            }
+            Self::Bf16 => {
+                let narrow = |&x: &f32| half::bf16::from_f32(x).to_le_bytes();
+                values.iter().flat_map(narrow).collect()
+            }
+        }
+    }
+}
+
 /// Writes tensors, given as name, shape and values, and a note that stands in the header under a key.
 ///
 /// # Errors
@@ -21,9 +75,31 @@ pub type Contents = (BTreeMap<String, Vec<f32>>, HashMap<String, String>);
 pub fn write<'a>(
     path: &Path,
     tensors: impl Iterator<Item = (&'a str, Vec<usize>, &'a [f32])>,
+    note: (&str, String),
+) -> Result<()> {
+    write_as(path, Float::F32, tensors, note)
+}
+
+/// The same with each value rounded to the nearest that `float` can hold; what is beyond its range becomes infinite.
+///
+/// # Errors
+///
+/// If the file cannot be written; what was there before is there still.
+pub fn write_as<'a>(
+    path: &Path,
+    float: Float,
+    tensors: impl Iterator<Item = (&'a str, Vec<usize>, &'a [f32])>,
     (key, note): (&str, String),
 ) -> Result<()> {
-    let tensors = tensors.map(|(name, shape, values)| (name, Values { shape, values }));
+    let values = |(name, shape, values)| {
+        let values = Tensor {
+            float,
+            shape,
+            values,
+        };
+        (name, values)
+    };
+    let tensors = tensors.map(values);
     let note = HashMap::from([(key.to_owned(), note)]);
     whole(path, |draft| {
         safetensors::serialize_to_file(tensors, Some(note), draft)
@@ -95,16 +171,17 @@ pub fn write_file(path: &Path, text: impl AsRef<[u8]>) -> Result<()> {
     })
 }
 
-/// f32 values of a shape, as the format's library wants to see them.
+/// Values of a shape, as the format's library wants to see them.
 #[derive(Clone, Debug)]
-struct Values<'a> {
+struct Tensor<'a> {
+    float: Float,
     shape: Vec<usize>,
     values: &'a [f32],
 }
 
-impl View for Values<'_> {
+impl View for Tensor<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::F32
+        self.float.dtype()
     }
 
     fn shape(&self) -> &[usize] {
@@ -112,12 +189,11 @@ impl View for Values<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = self.values.iter().flat_map(|value| value.to_le_bytes());
-        bytes.collect::<Vec<u8>>().into()
+        self.float.bytes(self.values).into()
     }
 
     fn data_len(&self) -> usize {
-        4 * self.values.len()
+        self.float.size() * self.values.len()
     }
 }
 

@@ -259,3 +259,22 @@ fn windows_that_the_model_cannot_take_are_refused() {
     assert!(message(&[1, 96]).contains("token 96 is outside the vocabulary of 96"));
     assert!(message(&[1; 65]).contains("65 tokens"));
 }
+
+#[test]
+fn a_text_that_goes_on_token_by_token_has_the_logits_of_its_window() {
+    for name in FOLDERS {
+        let path = tiny_model(name);
+        let tokenizer = Tokenizer::from_folder(&path).unwrap();
+        let model = DifferentiableModel::open(&path, tokenizer).unwrap();
+        let expected = expected(name);
+        let (mut text, tokens) = (model.continuation(), &expected.tokens);
+        let mut last = text.feed(&tokens[..5]).unwrap().to_vec();
+        for position in 5..tokens.len() {
+            let row = &expected.logits[position - 1];
+            let difference = largest_difference(&last, row, expected.vocabulary);
+            assert!(difference <= TOLERANCE, "{name} {position}: {difference:e}");
+            last = text.feed(&tokens[position..=position]).unwrap().to_vec();
+        }
+        assert!(text.feed(&[]).is_err() && text.feed(&[1_000_000]).is_err());
+    }
+}

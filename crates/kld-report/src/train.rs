@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use kld_core::result::{CurvePoint, Ended, Gauge, Training};
+use kld_core::result::{CurvePoint, Ended, Gauge, OwnText, Training};
 
 use crate::{
     Exporter, Terminal,
@@ -39,6 +39,9 @@ impl Exporter<Training> for Terminal {
             self.unit.name(),
             count(t.best_step)
         )?;
+        if let Some((step, own)) = t.curve.iter().rev().find_map(own_text) {
+            writeln!(out, "own text   {} up to step {step}", self.own_text(own))?;
+        }
         if let Some(model) = &t.model {
             writeln!(out, "model      {model}")?;
         }
@@ -49,7 +52,25 @@ impl Exporter<Training> for Terminal {
     }
 }
 
+/// What was measured of the student's own text before an evaluation.
+fn own_text(point: &CurvePoint) -> Option<(u64, &OwnText)> {
+    point.own_text.as_ref().map(|own| (point.step, own))
+}
+
 impl Terminal {
+    fn own_text(self, own: &OwnText) -> String {
+        let shown = |estimate| plus_minus(&self.in_unit(estimate));
+        format!(
+            "KL(Q‖P) {} {}, by drawn tokens k1 {}, k2 {}, k3 {}: {} tokens",
+            shown(&own.reverse_kl),
+            self.unit.name(),
+            shown(&own.k1),
+            shown(&own.k2),
+            shown(&own.k3),
+            count(own.tokens)
+        )
+    }
+
     fn rows(self, t: &Training) -> Vec<Vec<String>> {
         let held_out = format!("{} held out", quantity(t.gauge));
         let head = ["step", "rate", "loss", &held_out, "training", "gap", ""];

@@ -46,6 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         objective: Objective::default(),
         columns,
         kernel: Kernel::detect(),
+        own_text: false,
+        seed: 0,
     };
     let before = memory("VmRSS")?;
     fs::write("/proc/self/clear_refs", "5")?;

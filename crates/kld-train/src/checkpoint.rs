@@ -9,7 +9,7 @@ use kld_core::result::CurvePoint;
 use kld_models::tensor_file;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Measured, Moments, Patience, Result};
+use crate::{Error, Measured, Moments, OwnSums, Patience, Result};
 
 /// Where a training stands, besides weights and moments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub(crate) struct State {
     #[serde(with = "kld_core::number")]
     pub(crate) loss: f64,
     pub(crate) loss_tokens: u64,
+    /// What was measured on the student's own text since then, window by window.
+    #[serde(default)]
+    pub(crate) own_text: Vec<OwnSums>,
     /// What the first of them measured.
     pub(crate) first: Option<Measured>,
     /// The step of the best of them, and what it measured.

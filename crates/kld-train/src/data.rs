@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kld_models::Window;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
+use crate::seed::STRIDE;
 use crate::{Error, Result};
 
 /// A window to learn from, and which of its scored rows count.
@@ -111,9 +112,6 @@ pub struct Order {
     count: u64,
     round: Option<(u64, Vec<u32>)>,
 }
-
-/// The odd number nearest to 2⁶⁴ over the golden ratio: rounds get seeds far apart.
-const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Order {
     /// The order of so many windows.

@@ -68,6 +68,19 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<Error>,
     },
+    /// A target of adapters that is no matrix of the student.
+    #[error(
+        "no matrix of a layer is called '{target}'; there are {names}, …\nhint: give the last part of a name, or a pattern with *"
+    )]
+    NoSuchTarget {
+        /// The target.
+        target: String,
+        /// Some names of matrices.
+        names: String,
+    },
+    /// Adapters of another student, or of another rank.
+    #[error("the adapters are those of other matrices, or of another rank")]
+    OtherAdapters,
     /// A model failed.
     #[error(transparent)]
     Model(#[from] kld_models::Error),

@@ -7,10 +7,13 @@ use std::thread;
 
 use kld_core::result::Gauge;
 use kld_kernels::{Kernel, RowFault, Side};
-use kld_models::LogitSource;
 use kld_models::native::{DifferentiableModel, Gradients};
+use kld_models::{LogitSource, WindowLogits};
 
-use crate::{Error, Example, Objective, Result};
+use crate::objective::Reduced;
+use crate::on_policy::OwnSums;
+use crate::seed::seed;
+use crate::{Error, Example, Loss, Objective, Result, RowLoss, Tail};
 
 /// Positions whose logits are held at once: 3 · 64 · 49,152 · 4 bytes = 38 MB for the rows of both and the gradient.
 pub(crate) const SLICE: usize = 64;
@@ -26,6 +29,10 @@ pub struct Teaching<'a> {
     pub columns: usize,
     /// The kernel to use.
     pub kernel: Kernel,
+    /// Whether the windows are text that the student made itself.
+    pub own_text: bool,
+    /// Decides which tokens are drawn of the teacher's rows.
+    pub seed: u64,
 }
 
 impl Teaching<'_> {
@@ -48,6 +55,8 @@ pub struct Learned {
     pub nll: f64,
     /// Rows that count.
     pub counted: u64,
+    /// What was measured on the student's own text, window by window.
+    pub own_text: Vec<OwnSums>,
     /// The gradient of `scale` · Σ loss.
     pub gradients: Gradients,
 }
@@ -60,6 +69,7 @@ impl Learned {
             self.divergence += other.divergence;
             self.nll += other.nll;
             self.counted += other.counted;
+            self.own_text.extend(&other.own_text);
         }
         let mut others = others.into_iter().map(|other| other.gradients);
         if self.gradients.is_empty() {
@@ -102,7 +112,11 @@ pub fn learn(
     let wide_p = teaching.teacher.map_or(columns, LogitSource::vocabulary);
     let wide_q = student.vocabulary();
     let (mut p_rows, mut q_rows, mut grads) = (Vec::new(), Vec::new(), Vec::new());
-    let mut learned = Learned::default();
+    let (mut learned, mut reduced) = (Learned::default(), Reduced::default());
+    let mut own_text = OwnSums {
+        fragment: window.fragment,
+        ..OwnSums::default()
+    };
     for begin in window.scored.clone().step_by(SLICE) {
         let slice = begin..window.scored.end.min(begin + SLICE);
         if let Some(given) = &given {
@@ -115,13 +129,21 @@ pub fn learn(
             if !example.counts(row) {
                 continue;
             }
-            let p = given.as_ref().map(|_| &p_rows[at * wide_p..][..columns]);
+            let given = given.as_ref().map(|given| Given {
+                logits: &p_rows[at * wide_p..][..columns],
+                window: &**given,
+                seed: seed([teaching.seed, number as u64, row as u64]),
+            });
             let q = &q_rows[at * wide_q..][..columns];
             let grad = &mut grads[at * wide_q..][..columns];
             let observed = window.observed(row);
+            if let Some(given) = given.as_ref().filter(|_| teaching.own_text) {
+                own_text
+                    .count(given.logits, q, observed, teaching.kernel)
+                    .map_err(|fault| wrong_row(fault, number, row))?;
+            }
             let loss = teaching
-                .objective
-                .row(p, q, observed, scale, teaching.kernel, grad)
+                .row(given, (row, q), observed, scale, (grad, &mut reduced))
                 .map_err(|fault| wrong_row(fault, number, row))?;
             learned.loss += loss.total;
             learned.divergence += loss.divergence;
@@ -130,8 +152,62 @@ pub fn learn(
         }
         pass.pull(slice, &grads);
     }
+    learned.own_text = Some(own_text)
+        .filter(|own| own.positions > 0)
+        .into_iter()
+        .collect();
     learned.gradients = pass.gradients()?;
     Ok(learned)
+}
+
+/// What a teacher says of a row.
+struct Given<'a> {
+    logits: &'a [f32],
+    window: &'a dyn WindowLogits,
+    /// Decides which tokens are drawn of it.
+    seed: u64,
+}
+
+impl Teaching<'_> {
+    /// The same on text that the student made itself: reverse KL of whole rows, and nothing of the tokens, which are no truth there.
+    #[must_use]
+    pub fn on_own_text(&self) -> Self {
+        Self {
+            objective: Objective {
+                loss: Loss::REVERSE_KL,
+                cross_entropy_share: 0.0,
+                tail: Tail::Uniform,
+                sampling: None,
+                ..self.objective
+            },
+            own_text: true,
+            ..*self
+        }
+    }
+
+    /// The loss of a row, with as much of the teacher's as the objective takes.
+    fn row(
+        &self,
+        given: Option<Given<'_>>,
+        (row, q): (usize, &[f32]),
+        observed: u32,
+        scale: f64,
+        (grad, reduced): (&mut [f32], &mut Reduced),
+    ) -> Result<RowLoss, RowFault> {
+        let (objective, kernel) = (&self.objective, self.kernel);
+        let Some(given) = given else {
+            return objective.row(None, q, observed, scale, kernel, grad);
+        };
+        if let Some(sampling) = objective.sampling {
+            let (rows, out) = ((given.logits, q), (grad, given.seed));
+            return objective.sampled_row(sampling, rows, observed, scale, kernel, out);
+        }
+        let kept = given.window.kept(row);
+        match kept.filter(|_| objective.tail != Tail::Uniform) {
+            Some(kept) => objective.sparse_row(&kept, q, observed, scale, kernel, (grad, reduced)),
+            None => objective.row(Some(given.logits), q, observed, scale, kernel, grad),
+        }
+    }
 }
 
 /// A row of the teacher's is wrong input; one of the student's shows that training went wrong, at a step that the caller knows.

@@ -11,22 +11,24 @@ use kld_core::Observer;
 use kld_core::estimate::Estimate;
 use kld_core::observer::Progress;
 use kld_core::result::{CurvePoint, Ended, Training};
-use kld_models::native::DifferentiableModel;
+use kld_models::tensor_file::Float;
 use kld_models::{LogitSource, Window};
 
 use crate::checkpoint::{Checkpoint, State};
 use crate::fused::{Learned, Teaching, learn};
 use crate::measure::{at_step, measure};
 use crate::metrics::{Metrics, StepLine};
+use crate::on_policy::{means, own_text};
 use crate::run::{Folder, Header};
+use crate::seed::seed;
 use crate::threads::{Work, in_parallel};
-use crate::{Error, Example, Moments, Order, Result, Settings, Update, clip};
+use crate::{Error, Example, Learner, Moments, Order, Result, Settings, Update, clip};
 
 /// A student, who teaches it, and what from.
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The student Q as it begins.
-    pub student: DifferentiableModel,
+    pub student: Learner,
     /// The teacher P; `None` where the text teaches.
     pub teacher: Option<&'a dyn LogitSource>,
     /// The columns that are tokens of both.
@@ -39,8 +41,12 @@ pub struct Job<'a> {
     pub folder: PathBuf,
     /// Where the tokenizer's files are, if they are in a folder.
     pub tokenizer_folder: Option<PathBuf>,
+    /// What the exported weights are rounded to.
+    pub export_as: Float,
     /// What the training is.
     pub header: Header,
+    /// All of it as its user would tell it, kept in the folder to be told again.
+    pub configuration: String,
     /// What the user should know of how the text was split.
     pub warnings: Vec<String>,
 }
@@ -49,8 +55,13 @@ impl Job<'_> {
     /// What is minimised, for people.
     #[must_use]
     pub fn objective(&self) -> String {
+        let settings = &self.header.settings;
         match self.teacher {
-            Some(_) => self.header.settings.objective.to_string(),
+            Some(_) if settings.on_policy > 0.0 => format!(
+                "{}; on the student's own text, {} of all, reverse-kl",
+                settings.objective, settings.on_policy
+            ),
+            Some(_) => settings.objective.to_string(),
             None => "cross-entropy of the text".to_owned(),
         }
     }
@@ -90,13 +101,12 @@ struct Running<'a> {
 impl<'a> Running<'a> {
     fn begin(mut job: Job<'a>, work: Work) -> Result<Self> {
         let settings = &job.header.settings;
-        job.student.freeze(&settings.freeze)?;
-        let folder = Folder::begin(&job.folder, &job.header)?;
+        let folder = Folder::begin(&job.folder, &job.header, &job.configuration)?;
         let (mut state, mut moments) = (State::default(), Moments::default());
         let goes_on = folder.last().exists();
         if goes_on {
             let checkpoint = Checkpoint::read(&folder.last()).map_err(Error::bad_checkpoint)?;
-            job.student.set_weights(&checkpoint.weights)?;
+            job.student.set_values(checkpoint.weights)?;
             (state, moments) = (checkpoint.state, checkpoint.moments);
         }
         job.held_out.truncate(settings.evaluation_windows);
@@ -164,15 +174,15 @@ impl<'a> Running<'a> {
             rate,
             step: step + 1,
         };
-        update.apply(
-            &mut self.job.student,
-            &mut learned.gradients,
-            &mut self.moments,
-        );
+        let gradients = &mut learned.gradients;
+        self.job
+            .student
+            .apply(&update, gradients, &mut self.moments);
         self.state.step += 1;
         self.state.tokens += learned.counted;
         self.state.loss += learned.loss;
         self.state.loss_tokens += learned.counted;
+        self.state.own_text.extend(&learned.own_text);
         self.metrics.step(&StepLine {
             step: step + 1,
             loss,
@@ -182,31 +192,57 @@ impl<'a> Running<'a> {
             gradient_norm: norm,
             tokens: self.state.tokens,
             tokens_per_s: count / started.elapsed().as_secs_f64(),
+            own_text: means(&learned.own_text),
         })
     }
 
     /// The gradient over some windows, divided by the number of tokens that count in all of them together.
     fn learn_all(&self, windows: &[usize]) -> Result<Learned> {
-        let examples: Vec<&Example> = windows.iter().map(|&w| &self.job.training[w]).collect();
-        let counted: usize = examples.iter().map(|e| e.counted()).sum();
+        let own = self.own_windows();
+        let examples = self.examples(windows, own)?;
+        let counted: usize = examples.iter().map(Example::counted).sum();
         let scale = 1.0 / counted.max(1) as f64;
-        let (teaching, student) = (self.teaching(), &self.job.student);
+        let (teaching, student) = (self.teaching(), &self.job.student.model);
+        let on_own_text = teaching.on_own_text();
         let mut sum = Learned::default();
         // As many gradients are held at once as there are threads; they are added in the order of the windows.
         for first in (0..examples.len()).step_by(self.work.threads.max(1)) {
             let together = self.work.threads.max(1).min(examples.len() - first);
             let one = |i: usize| {
-                let (number, example) = (windows[first + i], examples[first + i]);
-                learn(student, &teaching, number, example, scale)
+                let place = first + i;
+                let teaching = if place < own { &on_own_text } else { &teaching };
+                learn(student, teaching, windows[place], &examples[place], scale)
             };
             let learned = in_parallel(together, self.work.threads, one)?;
             sum.add(learned, self.work.threads);
         }
+        sum.gradients = self.job.student.gradients(sum.gradients);
         Ok(sum)
     }
 
+    /// How many windows of the step at hand the student goes on with itself; over many steps the share that is set.
+    fn own_windows(&self) -> usize {
+        let per_step = self.settings().on_policy * self.settings().batch as f64;
+        let until = |step: u64| (step as f64 * per_step).floor() as usize;
+        until(self.state.step + 1) - until(self.state.step)
+    }
+
+    /// The examples of a step: the first `own` windows as the student goes on with them, the others as they are.
+    fn examples(&self, windows: &[usize], own: usize) -> Result<Vec<Example>> {
+        let one = |place: usize| {
+            let example = &self.job.training[windows[place]];
+            if place >= own {
+                return Ok(example.clone());
+            }
+            let (student, columns) = (&self.job.student.model, self.job.columns);
+            let seed = seed([self.settings().seed, self.state.step, place as u64]);
+            own_text(student, &example.window, columns, seed).map(Example::from)
+        };
+        in_parallel(windows.len(), self.work.threads, one)
+    }
+
     fn evaluate(&mut self) -> Result<()> {
-        let (teaching, student) = (self.teaching(), &self.job.student);
+        let (teaching, student) = (self.teaching(), &self.job.student.model);
         let held_out = measure(student, &teaching, &self.job.held_out, self.work)?;
         let training = measure(student, &teaching, &self.sample, self.work)?;
         let step = self.state.step;
@@ -226,10 +262,12 @@ impl<'a> Running<'a> {
             reverse_kl: held_out.divergence(|w| w.reverse_kl),
             cross_entropy: held_out.mean(|w| w.nll),
             best: is_best,
+            own_text: means(&self.state.own_text),
         };
         self.metrics.evaluation(&point)?;
         self.state.curve.push(point);
         (self.state.loss, self.state.loss_tokens) = (0.0, 0);
+        self.state.own_text.clear();
         let waited = self.state.patience.waited_after(&held_out);
         let patience = self.settings().patience;
         self.state.stopped = patience.is_some_and(|patience| waited >= patience);
@@ -260,7 +298,7 @@ impl<'a> Running<'a> {
     fn save(&self, path: &Path) -> Result<()> {
         let checkpoint = Checkpoint {
             state: self.state.clone(),
-            weights: self.job.student.weights(),
+            weights: self.job.student.values(),
             moments: self.moments.clone(),
         };
         checkpoint.write(path)
@@ -269,11 +307,13 @@ impl<'a> Running<'a> {
     /// Writes the best student as a Hugging Face folder.
     fn export(&mut self) -> Result<PathBuf> {
         let best = Checkpoint::read(&self.folder.best())?;
-        self.job.student.set_weights(&best.weights)?;
+        self.job.student.set_values(best.weights)?;
         let model = self.folder.model();
-        self.job
-            .student
-            .save(&model, self.job.tokenizer_folder.as_deref())?;
+        self.job.student.model.save(
+            &model,
+            self.job.tokenizer_folder.as_deref(),
+            self.job.export_as,
+        )?;
         Ok(model)
     }
 
@@ -304,7 +344,7 @@ impl<'a> Running<'a> {
         Training {
             schema: Training::SCHEMA.to_owned(),
             teacher: teacher.map(|t| t.card().clone()),
-            student: student.card().clone(),
+            student: student.model.card().clone(),
             objective,
             gauge,
             training_windows: training.len(),
@@ -346,6 +386,8 @@ impl<'a> Running<'a> {
             objective: self.settings().objective,
             columns: self.job.columns,
             kernel: self.work.kernel,
+            own_text: false,
+            seed: seed([self.settings().seed, self.state.step, u64::MAX]),
         }
     }
 

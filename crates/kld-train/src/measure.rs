@@ -4,12 +4,14 @@ use kld_core::estimate::{Cluster, Estimate, Window as WindowMean};
 use kld_core::result::Gauge;
 use kld_kernels::PairOptions;
 use kld_models::native::DifferentiableModel;
+use kld_models::source::KeptRow;
 use kld_models::{LogitSource, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::fused::{SLICE, Teaching, wrong_row};
+use crate::objective::Reduced;
 use crate::threads::{Work, in_parallel};
-use crate::{Error, Result};
+use crate::{Error, Result, Tail};
 
 /// What was measured, window by window, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -95,7 +97,9 @@ impl WindowSums {
     }
 }
 
-/// Measures the student as it is now.
+/// Measures the student as it is now. Where a recording has kept the most likely tokens alone, and their tail is not said to be
+/// even, what is known is measured: those tokens, and all others as one outcome, which is at most the divergence itself. Else a student
+/// that rightly puts the rest where the teacher does would seem to move away.
 ///
 /// # Errors
 ///
@@ -123,7 +127,8 @@ fn measure_window(
     let given = teaching.teacher.map(|t| t.forward(&window.input));
     let given = given.transpose()?;
     let wide_p = teaching.teacher.map_or(1, LogitSource::vocabulary);
-    let (mut p_rows, mut q_rows) = (Vec::new(), Vec::new());
+    let (mut p_rows, mut q_rows, mut reduced) = (Vec::new(), Vec::new(), Reduced::default());
+    let is_even = teaching.objective.tail == Tail::Uniform;
     let mut sums = WindowSums {
         fragment: window.fragment,
         positions: window.scored.len() as u64,
@@ -138,8 +143,13 @@ fn measure_window(
         let q_rows = q_rows.chunks_exact(student.vocabulary());
         for (at, (row, q)) in slice.zip(q_rows).enumerate() {
             let p = given.as_ref().map(|_| &p_rows[at * wide_p..]);
-            sums.add(teaching, p, q, window.observed(row))
-                .map_err(|fault| wrong_row(fault, number, row))?;
+            let kept = given.as_ref().filter(|_| !is_even);
+            let observed = window.observed(row);
+            match kept.and_then(|given| given.kept(row)) {
+                Some(kept) => sums.add_kept(teaching, &kept, q, observed, &mut reduced),
+                None => sums.add(teaching, p, q, observed),
+            }
+            .map_err(|fault| wrong_row(fault, number, row))?;
         }
     }
     Ok(sums)
@@ -169,6 +179,30 @@ impl WindowSums {
             let single = kernel.single(q, Some(observed))?;
             self.nll += single.observed.map_or(0.0, |seen| seen.nll);
         }
+        Ok(())
+    }
+}
+
+impl WindowSums {
+    fn add_kept(
+        &mut self,
+        teaching: &Teaching<'_>,
+        kept: &KeptRow<'_>,
+        q: &[f32],
+        observed: u32,
+        reduced: &mut Reduced,
+    ) -> Result<(), kld_kernels::RowFault> {
+        let q = &q[..teaching.columns];
+        let single = teaching.kernel.single(q, Some(observed))?;
+        self.nll += single.observed.map_or(0.0, |seen| seen.nll);
+        let (p, q) = reduced.rows(kept, q);
+        let options = PairOptions {
+            top_k: 1,
+            ..PairOptions::default()
+        };
+        let pair = teaching.kernel.pair(p, q, &options)?;
+        self.kl += pair.kl;
+        self.reverse_kl += pair.reverse_kl;
         Ok(())
     }
 }

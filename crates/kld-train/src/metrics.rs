@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kld_core::result::CurvePoint;
+use kld_core::result::{CurvePoint, OwnText};
 use kld_models::tensor_file;
 use kld_series::EventFile;
 use serde::Serialize;
@@ -32,6 +32,9 @@ pub(crate) struct StepLine {
     pub(crate) tokens: u64,
     /// Tokens that counted per second, in this step.
     pub(crate) tokens_per_s: f64,
+    /// What was measured on the student's own text, where there was any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) own_text: Option<OwnText>,
 }
 
 #[derive(Serialize)]
@@ -79,7 +82,7 @@ impl Metrics {
 
     pub(crate) fn step(&mut self, line: &StepLine) -> Result<()> {
         self.line(line)?;
-        let values = [
+        let mut values = vec![
             ("loss", line.loss),
             ("divergence", line.divergence),
             ("nll", line.nll),
@@ -88,6 +91,14 @@ impl Metrics {
             ("tokens", line.tokens as f64),
             ("tokens_per_s", line.tokens_per_s),
         ];
+        if let Some(own) = &line.own_text {
+            values.extend([
+                ("own_text/reverse_kl", own.reverse_kl.value),
+                ("own_text/k1", own.k1.value),
+                ("own_text/k2", own.k2.value),
+                ("own_text/k3", own.k3.value),
+            ]);
+        }
         Ok(self.events.scalars(line.step, now(), &values)?)
     }
 

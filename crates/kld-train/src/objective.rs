@@ -15,6 +15,9 @@
 //! # Ok::<(), kld_kernels::RowFault>(())
 //! ```
 
+mod sampled;
+mod sparse;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,6 +25,11 @@ use kld_core::result::Gauge;
 use kld_kernels::divergence::{Divergence, GradientOptions};
 use kld_kernels::{Kernel, RowFault};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use sampled::LogProbs;
+pub use sampled::Sampling;
+pub(crate) use sparse::Reduced;
+pub use sparse::Tail;
 
 /// A divergence that a student can be drawn along, by its name: `kl`, `reverse-kl`, `jeffreys`, `js`, `js:β`, `skew:α`,
 /// `reverse-skew:α` or `tv`.
@@ -32,6 +40,9 @@ pub struct Loss(Divergence);
 impl Loss {
     /// D(P‖Q): the student covers the teacher.
     pub const KL: Self = Self(Divergence::Kl);
+
+    /// D(Q‖P): the student seeks the teacher's modes.
+    pub const REVERSE_KL: Self = Self(Divergence::ReverseKl);
 
     /// The divergence itself.
     #[must_use]
@@ -122,6 +133,10 @@ pub struct Objective {
     pub temperature: f32,
     /// Whether s = T².
     pub temperature_squared: bool,
+    /// What stands for the tokens that a recording of the teacher has not kept.
+    pub tail: Tail,
+    /// How the teacher is known by a few tokens drawn of each of its rows; `None`: by all of them.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for Objective {
@@ -132,6 +147,8 @@ impl Default for Objective {
             cross_entropy_share: 0.0,
             temperature: 1.0,
             temperature_squared: true,
+            tail: Tail::Uniform,
+            sampling: None,
         }
     }
 }
@@ -148,6 +165,36 @@ pub struct RowLoss {
 }
 
 impl Objective {
+    /// What cannot go together in it, if anything.
+    ///
+    /// # Errors
+    ///
+    /// Where a divergence would be infinite or biased, in words for people.
+    pub fn check(&self) -> Result<(), String> {
+        let is_linear_in_p = self.loss == Loss::KL;
+        let needs_all_of_p = match self.loss.divergence() {
+            Divergence::ReverseKl | Divergence::Jeffreys => true,
+            Divergence::ReverseSkewKl { alpha } => alpha == 0.0,
+            _ => false,
+        };
+        if self.sampling.is_some() && !is_linear_in_p {
+            return Err(format!(
+                "tokens drawn of the teacher give an unbiased gradient of kl alone, not of {}",
+                self.loss
+            ));
+        }
+        match self.tail {
+            Tail::Lump if self.temperature != 1.0 => Err(
+                "a tail that is one outcome has no mass at another temperature than the recording's: use temperature 1, or another tail".to_owned(),
+            ),
+            Tail::Renormalize if needs_all_of_p => Err(format!(
+                "without a tail the teacher gives tokens no probability, and {} is infinite: use kl, js, skew or tv, or another tail",
+                self.loss
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The loss of one row, and `scale` times its gradient with respect to the student's logits, written to `grad`. The gradient is
     /// finite where the rows are distributions; `p` is the teacher's row, `None` where the text itself teaches.
     ///
@@ -210,6 +257,14 @@ impl fmt::Display for Objective {
             };
             write!(f, " at temperature {}{squared}", self.temperature)?;
         }
+        match self.tail {
+            Tail::Uniform => {}
+            Tail::Lump => f.write_str(", the tail one outcome")?,
+            Tail::Renormalize => f.write_str(", without the tail")?,
+        }
+        if let Some(sampling) = self.sampling {
+            write!(f, ", of {} tokens drawn at each position", sampling.tokens)?;
+        }
         if self.cross_entropy_share > 0.0 {
             write!(f, ", mixed with {} cross-entropy", self.cross_entropy_share)?;
         }
@@ -234,6 +289,38 @@ fn add_cross_entropy(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_be_infinite_or_biased_is_refused() {
+        let with = |loss: &str, tail, temperature, sampling: Option<&str>| Objective {
+            loss: loss.parse().unwrap(),
+            tail,
+            temperature,
+            sampling: sampling.map(|s| s.parse().unwrap()),
+            ..Objective::default()
+        };
+        for fine in [
+            with("kl", Tail::Renormalize, 2.0, None),
+            with("reverse-kl", Tail::Lump, 1.0, None),
+            with("reverse-skew:0.1", Tail::Renormalize, 1.0, None),
+            with("kl", Tail::Uniform, 2.0, Some("12:0.8")),
+        ] {
+            assert_eq!(fine.check(), Ok(()));
+        }
+        for (refused, told) in [
+            (with("kl", Tail::Lump, 2.0, None), "temperature 1"),
+            (
+                with("jeffreys", Tail::Renormalize, 1.0, None),
+                "is infinite",
+            ),
+            (
+                with("js", Tail::Uniform, 1.0, Some("12")),
+                "of kl alone, not of js",
+            ),
+        ] {
+            assert!(refused.check().unwrap_err().contains(told));
+        }
+    }
 
     #[test]
     fn names_are_read_back_as_they_are_told() {

@@ -74,22 +74,33 @@ impl Update<'_> {
         moments: &mut Moments,
     ) {
         student.update(|name, shape, weights| {
-            let Some(gradient) = gradients.get_mut(name) else {
-                return;
-            };
-            let penalties = self.penalties.iter().filter(|p| p.is_for(name, shape));
-            let penalties: Vec<&Penalty> = penalties.collect();
-            for penalty in &penalties {
-                penalty.add_gradient(weights, gradient);
-            }
-            for penalty in &penalties {
-                penalty.before(self.rate, weights);
-            }
-            self.change(name, weights, gradient, moments);
-            for penalty in &penalties {
-                penalty.after(self.rate, weights);
+            if let Some(gradient) = gradients.get_mut(name) {
+                self.one(name, shape, weights, gradient, moments);
             }
         });
+    }
+
+    /// Changes one weight, and its gradient by what penalties add to it.
+    pub(crate) fn one(
+        &self,
+        name: &str,
+        shape: &[usize],
+        weights: &mut [f32],
+        gradient: &mut [f32],
+        moments: &mut Moments,
+    ) {
+        let penalties = self.penalties.iter().filter(|p| p.is_for(name, shape));
+        let penalties: Vec<&Penalty> = penalties.collect();
+        for penalty in &penalties {
+            penalty.add_gradient(weights, gradient);
+        }
+        for penalty in &penalties {
+            penalty.before(self.rate, weights);
+        }
+        self.change(name, weights, gradient, moments);
+        for penalty in &penalties {
+            penalty.after(self.rate, weights);
+        }
     }
 
     fn change(&self, name: &str, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `run.json` | the [`Header`]: settings, models, text; a run goes on only where all of it is the same |
+//! | `run.toml` | the same as its user would tell it |
 //! | `metrics.jsonl` | a line per step and per evaluation |
 //! | `events.out.tfevents.…` | the same for TensorBoard, a file per process that trained |
 //! | `last.safetensors`, `best.safetensors` | checkpoints |
@@ -25,7 +26,7 @@ pub struct Header {
     pub schema: String,
     /// Version of `kld` that began it.
     pub version: String,
-    /// The arguments that it was begun with, for people and to go on.
+    /// The arguments that it was begun with, for people.
     pub arguments: Vec<String>,
     /// All settings.
     pub settings: Settings,
@@ -54,30 +55,41 @@ impl Header {
 
     /// Makes sure that this run is the one in the folder. Names may differ, and what computes; contents may not.
     pub(crate) fn check(&self, folder: &Path, there: &Self) -> Result<()> {
-        let told = |value: &Value| value.to_string();
         let parts = |header: &Self| {
             let sha = |card: &ModelCard| Value::from(card.sha256.clone());
-            let settings = serde_json::to_value(&header.settings).unwrap_or_default();
-            let settings = settings.as_object().cloned().unwrap_or_default();
-            let mut parts: Vec<(String, Value)> = settings.into_iter().collect();
-            parts.push(("student".to_owned(), sha(&header.student)));
-            parts.push((
-                "teacher".to_owned(),
-                header.teacher.as_ref().map_or(Value::Null, sha),
-            ));
-            parts.push(("text".to_owned(), header.text_sha256.clone().into()));
+            let mut parts = serde_json::to_value(&header.settings).unwrap_or_default();
+            parts["student"] = sha(&header.student);
+            parts["teacher"] = header.teacher.as_ref().map_or(Value::Null, sha);
+            parts["text"] = header.text_sha256.clone().into();
             parts
         };
-        let pairs = parts(self).into_iter().zip(parts(there));
-        match pairs.into_iter().find(|(asked, there)| asked != there) {
+        let (asked, there) = (parts(self), parts(there));
+        match difference("", &asked, &there) {
             None => Ok(()),
-            Some(((what, asked), (_, there))) => Err(Error::RunDiffers {
+            Some((what, asked, there)) => Err(Error::RunDiffers {
                 folder: folder.to_owned(),
                 what,
-                there: told(&there),
-                asked: told(&asked),
+                there: there.to_string(),
+                asked: asked.to_string(),
             }),
         }
+    }
+}
+
+/// The first value of nested settings that differs: its names, outer and inner, and what it is on both sides.
+fn difference<'a>(
+    name: &str,
+    asked: &'a Value,
+    there: &'a Value,
+) -> Option<(String, &'a Value, &'a Value)> {
+    match (asked, there) {
+        (Value::Object(asked), Value::Object(there)) if asked.keys().eq(there.keys()) => {
+            let mut pairs = asked.iter().zip(there.values());
+            pairs.find_map(|((field, asked), there)| {
+                difference(format!("{name} {field}").trim(), asked, there)
+            })
+        }
+        _ => (asked != there).then(|| (name.to_owned(), asked, there)),
     }
 }
 
@@ -88,6 +100,7 @@ pub fn is_run(folder: &Path) -> bool {
 }
 
 const HEADER: &str = "run.json";
+const CONFIGURATION: &str = "run.toml";
 
 /// The files of a run.
 #[derive(Clone, Debug)]
@@ -95,12 +108,14 @@ pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes the folder and its header, or makes sure that it is the same run.
-    pub(crate) fn begin(path: &Path, header: &Header) -> Result<Self> {
+    pub(crate) fn begin(path: &Path, header: &Header, configuration: &str) -> Result<Self> {
         if path.join(HEADER).exists() {
             header.check(path, &Header::read(path)?)?;
             return Ok(Self(path.to_owned()));
         }
         fs::create_dir_all(path).map_err(Error::io(path))?;
+        tensor_file::write_file(&path.join(CONFIGURATION), configuration)?;
+        // Last: a folder is a run where it has a header.
         let file = path.join(HEADER);
         let text = serde_json::to_string_pretty(header)
             .map_err(|e| Error::bad_run(&file, e.to_string()))?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Objective, Optimizer, Penalty, Schedule};
+use crate::{Lora, Objective, Optimizer, Penalty, Schedule};
 
 /// See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -10,6 +10,10 @@ use crate::{Objective, Optimizer, Penalty, Schedule};
 pub struct Settings {
     /// What is minimised.
     pub objective: Objective,
+    /// The share of each step's windows that the student goes on with itself, and is taught on what it wrote by reverse KL.
+    pub on_policy: f64,
+    /// Low-rank adapters learn instead of the weights.
+    pub lora: Option<Lora>,
     /// The rule by which weights change.
     pub optimizer: Optimizer,
     /// The learning rate.
@@ -40,6 +44,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             objective: Objective::default(),
+            on_policy: 0.0,
+            lora: None,
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),
             penalties: Vec::new(),

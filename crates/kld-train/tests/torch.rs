@@ -10,7 +10,8 @@ use kld_models::native::{DifferentiableModel, Gradients, LoadOptions, NativeMode
 use kld_models::{Tokenizer, Window, tensor_file};
 use kld_testkit::tiny_model;
 use kld_train::{
-    Example, Learned, Moments, Objective, Optimizer, Schedule, Shape, Teaching, Update, clip, learn,
+    Adapters, Example, Learned, Lora, Moments, Objective, Optimizer, Schedule, Shape, Teaching,
+    Update, clip, learn,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -51,6 +52,7 @@ impl Case {
             cross_entropy_share: self.cross_entropy_share,
             temperature: self.temperature,
             temperature_squared: self.temperature_squared,
+            ..Objective::default()
         }
     }
 }
@@ -114,6 +116,7 @@ struct Run {
     clip: f64,
     l2: f64,
     l1: f64,
+    lora: Option<Lora>,
     steps: Vec<Step>,
 }
 
@@ -148,6 +151,7 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
     let golden: Steps = read("steps.json");
     for (name, run) in &golden.runs {
         let (mut student, teacher, mut moments) = (student(), teacher(), Moments::default());
+        let mut adapters = run.adapters(name, &mut student);
         let teaching = Teaching {
             teacher: Some(&teacher),
             objective: Objective {
@@ -155,9 +159,12 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
                 cross_entropy_share: run.share,
                 temperature: run.temperature,
                 temperature_squared: true,
+                ..Objective::default()
             },
             columns: 96,
             kernel: Kernel::detect(),
+            own_text: false,
+            seed: 0,
         };
         let schedule = Schedule {
             rate: run.rate,
@@ -165,7 +172,9 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
             shape: Shape::Constant,
             floor: 0.0,
         };
-        let (optimizer, decay) = if name == "adamw" {
+        let (optimizer, decay) = if name == "sgd" {
+            (Optimizer::Sgd { momentum: 0.9 }, "l2-coupled")
+        } else {
             let (beta1, beta2, epsilon) = (0.9, 0.95, 1e-8);
             (
                 Optimizer::AdamW {
@@ -175,8 +184,6 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
                 },
                 "l2",
             )
-        } else {
-            (Optimizer::Sgd { momentum: 0.9 }, "l2-coupled")
         };
         let penalties = [
             format!("{decay}:{}", run.l2),
@@ -194,6 +201,9 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
                 let one = learn(&student, &teaching, number, example, scale).unwrap();
                 learned.add(vec![one], 1);
             }
+            if let Some(adapters) = &adapters {
+                learned.gradients = adapters.gradients(&learned.gradients);
+            }
             let norm = clip(&mut learned.gradients, Some(run.clip));
             let loss = learned.loss / counted as f64;
             assert!(
@@ -210,10 +220,16 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
                 rate: schedule.at(step as u64, run.steps.len() as u64),
                 step: step as u64 + 1,
             };
-            update.apply(&mut student, &mut learned.gradients, &mut moments);
+            let gradients = &mut learned.gradients;
+            match &mut adapters {
+                Some(adapters) => adapters.apply(&update, &mut student, gradients, &mut moments),
+                None => update.apply(&mut student, gradients, &mut moments),
+            }
         }
-        let (expected, _) = tensor_file::read(&golden_file(name)).unwrap();
-        let found = student.weights();
+        let (expected, found) = match &adapters {
+            Some(adapters) => (part("lora", "last/"), adapters.factors().clone()),
+            None => (part(name, ""), student.weights()),
+        };
         assert_eq!(found.len(), expected.len());
         for (weight, values) in &expected {
             let pairs = found[weight].iter().zip(values);
@@ -223,8 +239,24 @@ fn steps_of_both_optimizers_are_those_of_pytorch() {
     }
 }
 
-fn golden_file(run: &str) -> PathBuf {
-    golden(&format!("{run}.safetensors"))
+/// The tensors of a run's file whose names begin so, by the rest of their names.
+fn part(run: &str, beginning: &str) -> Gradients {
+    let (all, _) = tensor_file::read(&golden(&format!("{run}.safetensors"))).unwrap();
+    let named =
+        |(name, values): (String, _)| Some((name.strip_prefix(beginning)?.to_owned(), values));
+    all.into_iter().filter_map(named).collect()
+}
+
+impl Run {
+    /// The adapters that the run began with.
+    fn adapters(&self, name: &str, student: &mut DifferentiableModel) -> Option<Adapters> {
+        let lora = self.lora.as_ref()?;
+        let mut adapters = Adapters::new(lora, student, 0).unwrap();
+        // Two targets in each of two layers, each with A and B.
+        assert_eq!(adapters.factors().len(), 8);
+        adapters.set_factors(part(name, "first/"), student).unwrap();
+        Some(adapters)
+    }
 }
 
 #[test]
@@ -247,9 +279,12 @@ fn a_windows_gradient_is_that_of_finite_differences() {
                 cross_entropy_share: 0.25,
                 temperature: 2.0,
                 temperature_squared: true,
+                ..Objective::default()
             },
             columns: 96,
             kernel: Kernel::detect(),
+            own_text: false,
+            seed: 0,
         };
         // An outer gradient that is not 1.
         let scale = 0.3;
@@ -307,6 +342,7 @@ proptest! {
             cross_entropy_share: share,
             temperature,
             temperature_squared: true,
+            ..Objective::default()
         };
         // Differences of values need all the digits of f64.
         let exact = Kernel::with_isa(Isa::Scalar).unwrap();

@@ -11,9 +11,13 @@ use kld_core::observer::Silent;
 use kld_core::result::{CurvePoint, Ended, Gauge, Training};
 use kld_kernels::Kernel;
 use kld_models::native::{DifferentiableModel, LoadOptions, NativeModel};
-use kld_models::{LogitSource, Tokenizer, Window, tensor_file, tokenizer::SpecialTokens};
+use kld_models::tensor_file::{self, Float};
+use kld_models::{LogitSource, Tokenizer, Window, tokenizer::SpecialTokens};
 use kld_testkit::tiny_model;
-use kld_train::{Error, Header, Job, Result, Schedule, Settings, Shape, Split, Work, split, train};
+use kld_train::{
+    Adapters, Error, Header, Job, Learner, Lora, Result, Schedule, Settings, Shape, Split, Work,
+    own_text, split, train,
+};
 use tempfile::TempDir;
 
 const TEXT: &str = include_str!("../../../data/austen-persuasion.txt");
@@ -82,7 +86,7 @@ impl Desk {
     }
 
     fn train_in(&self, run: &str, threads: usize, observer: &dyn Observer) -> Result<Training> {
-        let student = student("llama");
+        let student = Learner::new(student("llama"), &self.settings)?;
         let teacher = self.teacher.as_ref().map(|t| t as &dyn LogitSource);
         let header = Header {
             schema: Header::SCHEMA.to_owned(),
@@ -90,7 +94,7 @@ impl Desk {
             arguments: Vec::new(),
             settings: self.settings.clone(),
             teacher: teacher.map(|t| t.card().clone()),
-            student: student.card().clone(),
+            student: student.model.card().clone(),
             text_sha256: String::new(),
         };
         let job = Job {
@@ -107,6 +111,8 @@ impl Desk {
             held_out: self.split.held_out.clone(),
             folder: self.folder.path().join(run),
             tokenizer_folder: Some(tiny_model("llama")),
+            export_as: Float::F32,
+            configuration: String::new(),
             header,
             warnings: Vec::new(),
         };
@@ -389,13 +395,168 @@ fn a_student_can_be_a_part_of_its_teacher_or_begin_afresh() {
     );
 }
 
+#[test]
+fn a_weight_beyond_the_range_of_f16_is_not_written_as_infinite() {
+    let mut model = student("llama");
+    let mut weights = model.weights();
+    weights.get_mut("model.norm.weight").unwrap()[3] = -1e5;
+    model.set_weights(&weights).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let refused = model.save(folder.path(), None, Float::F16).unwrap_err();
+    let told = "'model.norm.weight' has values beyond the range of float16";
+    assert!(refused.to_string().contains(told), "{refused}");
+    model.save(folder.path(), None, Float::Bf16).unwrap();
+}
+
 /// What is written is read as the same model, also without the files of the tokenizer it came with.
 fn round_trip(model: &DifferentiableModel) {
     let folder = tempfile::tempdir().unwrap();
     let path: &Path = folder.path();
-    model.save(path, None).unwrap();
+    model.save(path, None, Float::F32).unwrap();
     let tokenizer = Tokenizer::from_folder(path).unwrap();
     assert!(tokenizer.first_difference(model.tokenizer()).is_none());
     let read = DifferentiableModel::open(path, tokenizer).unwrap();
     assert_eq!(read.weights(), model.weights());
+
+    for (float, digits) in [(Float::F16, 11), (Float::Bf16, 8)] {
+        model.save(path, None, float).unwrap();
+        let tokenizer = Tokenizer::from_folder(path).unwrap();
+        let read = DifferentiableModel::open(path, tokenizer).unwrap();
+        assert_eq!(read.card().parameters, model.card().parameters);
+        assert!(
+            read.card().bytes < 3 * read.card().parameters,
+            "not half as large"
+        );
+        let read = read.weights();
+        for (name, values) in model.weights() {
+            for (&found, &exact) in read[&name].iter().zip(&values) {
+                // Half a unit of the last digit; the second term is that of the smallest numbers of f16.
+                let error = exact.abs() * 0.5_f32.powi(digits) + 0.5_f32.powi(25);
+                assert!((found - exact).abs() <= error, "{name}: {found} {exact}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_student_learns_from_its_own_text_the_same_in_any_number_of_threads_and_pieces() {
+    let desk = Desk::new(Settings {
+        on_policy: 0.5,
+        ..settings()
+    });
+    desk.train_in("one", 1, &Silent).unwrap();
+    desk.train_in("three", 3, &Silent).unwrap();
+    let stop = StopsAt(AtomicUsize::new(13));
+    desk.train_in("parts", 2, &stop).unwrap();
+    let result = desk.train_in("parts", 2, &Silent).unwrap();
+    let weights = |run: &str| desk.bytes(&format!("{run}/last.safetensors"));
+    assert!(weights("one") == weights("three") && weights("one") == weights("parts"));
+    assert!(
+        result.objective.contains("0.5 of all, reverse-kl"),
+        "{}",
+        result.objective
+    );
+
+    let lines = String::from_utf8(desk.bytes("one/metrics.jsonl")).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let own: Vec<_> = lines
+        .filter_map(|line| line.get("own_text").cloned())
+        .collect();
+    assert_eq!(own.len(), 24);
+    // Half of four windows of 24 tokens, gone on with from their middle.
+    assert!(own.iter().all(|own| own["tokens"] == 24));
+    assert!(result.curve[0].own_text.is_none());
+    for own in result.curve[1..].iter().map(|p| p.own_text.unwrap()) {
+        assert_eq!(own.tokens, 8 * 24);
+        let exact = own.reverse_kl;
+        for drawn in [own.k1, own.k3] {
+            let (error, off) = (drawn.standard_error.unwrap(), drawn.value - exact.value);
+            assert!(off.abs() < 4.0 * error, "{own:?}");
+        }
+        // What the sum over the vocabulary is for.
+        assert!(exact.standard_error < own.k1.standard_error, "{own:?}");
+    }
+    let reverse = |p: &kld_core::result::CurvePoint| p.reverse_kl.unwrap().value;
+    let (first, last) = (&result.curve[0], result.curve.last().unwrap());
+    assert!(reverse(last) < 0.9 * reverse(first));
+}
+
+#[test]
+fn what_a_student_writes_begins_as_the_window_and_is_drawn_from_its_own_distribution() {
+    let (student, split) = (student("llama"), text(60, 5));
+    let window = &split.training[0];
+    let own = |seed| own_text(&student, window, 96, seed).unwrap();
+    assert_eq!(own(1), own(1));
+    assert_ne!(own(1).input, own(2).input);
+    for written in (0..20).map(own) {
+        assert_eq!(written.input[..12], window.input[..12]);
+        assert_eq!(
+            (written.scored.start, written.scored.end + 1),
+            (11, written.input.len())
+        );
+    }
+    // The first token that it draws, against the distribution that it is drawn from.
+    let row = logits(&student, &window.input[..12])[11 * 96..].to_vec();
+    let top = (0..96).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+    let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+    let likely = f64::from(row[top]).exp() / sum;
+    let count = (0..600)
+        .filter(|&seed| own(seed).input[12] as usize == top)
+        .count() as f64;
+    let error = (600.0 * likely * (1.0 - likely)).sqrt();
+    assert!(
+        (count - 600.0 * likely).abs() < 4.0 * error,
+        "{count} {likely}"
+    );
+}
+
+#[test]
+fn adapters_alone_learn_and_are_merged_where_the_model_is_written() {
+    let desk = Desk::new(Settings {
+        lora: Some("rank=2,targets=q_proj|down_proj".parse().unwrap()),
+        ..settings()
+    });
+    let stop = StopsAt(AtomicUsize::new(12));
+    desk.train_in("parts", 2, &stop).unwrap();
+    let result = desk.train_in("parts", 1, &Silent).unwrap();
+    desk.train_in("whole", 3, &Silent).unwrap();
+    assert!(desk.bytes("parts/last.safetensors") == desk.bytes("whole/last.safetensors"));
+    let (first, last) = (&result.curve[0], result.curve.last().unwrap());
+    assert!(last.held_out.value < first.held_out.value);
+
+    let folder = desk.folder.path().join("whole/model");
+    let exported = DifferentiableModel::open(&folder, tokenizer("llama"))
+        .unwrap()
+        .weights();
+    for (name, before) in student("llama").weights() {
+        let is_adapted = name.contains("q_proj") || name.contains("down_proj");
+        assert_eq!(exported[&name] != before, is_adapted, "{name}");
+    }
+    // Two factors of two matrices in two layers, with both moments.
+    let (tensors, _) =
+        tensor_file::read(&desk.folder.path().join("whole/last.safetensors")).unwrap();
+    assert_eq!(tensors.len(), 3 * 8);
+
+    let lora: Lora = "rank=2,targets=w_proj".parse().unwrap();
+    let refused = Adapters::new(&lora, &mut student("llama"), 0).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("no matrix of a layer is called 'w_proj'"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn an_adapted_student_begins_as_it_was() {
+    let mut adapted = student("gpt2");
+    let tokens: Vec<u32> = (0..20).collect();
+    let before = logits(&adapted, &tokens);
+    let mut adapters = Adapters::new(&"rank=3".parse().unwrap(), &mut adapted, 5).unwrap();
+    let factors = adapters.factors().clone();
+    adapters.set_factors(factors, &mut adapted).unwrap();
+    assert_eq!(logits(&adapted, &tokens), before);
+    assert_eq!(adapted.layer_matrices().len() * 2, adapters.factors().len());
 }

@@ -133,12 +133,12 @@ impl RunArgs {
 /// The arguments of the program; where a verb is given a run folder and `--resume` and nothing else, those that the run was begun
 /// with.
 pub(crate) fn recalled(given: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
+    if given.get(1).is_some_and(|verb| verb == "train") {
+        return crate::train::completed(given);
+    }
     let Some((folder, resumed)) = given.get(2..).and_then(only_a_folder) else {
         return Ok(given);
     };
-    if resumed && given[1] == "train" && kld_train::is_run(&folder) {
-        return training_of(&folder, given[0].clone());
-    }
     if !resumed || !is_run(&folder) {
         return Ok(given);
     }
@@ -164,16 +164,6 @@ pub(crate) fn arguments_of(folder: &Path, header: &Header, program: OsString) ->
         .chain(part.map(OsString::from))
         .chain([run, "--resume".into(), "--recalled".into()])
         .collect()
-}
-
-/// The command line that goes on with a training.
-fn training_of(folder: &Path, program: OsString) -> anyhow::Result<Vec<OsString>> {
-    let header = kld_train::Header::read(folder)?;
-    let mut run = OsString::from("--run=");
-    run.push(folder);
-    let begun = header.arguments.iter().map(OsString::from);
-    let arguments = [program, "train".into()].into_iter().chain(begun);
-    Ok(arguments.chain([run, "--resume".into()]).collect())
 }
 
 /// The folder of `--run` and whether `--resume` is there, if there is nothing else.

@@ -1,6 +1,7 @@
 //! `kld train TEACHER --student S --text T… --run DIR`
 
 mod arguments;
+mod configuration;
 mod plan;
 mod text;
 
@@ -10,12 +11,14 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use kld_core::result::{Ended, Training};
 use kld_eval::{Content, prepare::compared_columns, run::is_taken};
-use kld_models::{LogitSource, Tokenizer, hub::Format, native::DifferentiableModel};
+use kld_models::{
+    LogitSource, Tokenizer, Window, hub::Format, native::DifferentiableModel, tensor_file::Float,
+};
 use kld_report::{Json, Terminal as Table, Unit};
-use kld_train::{Error, Header, Job, is_run, train};
+use kld_train::{Error, Header, Job, Learner, Settings, Tail, is_run, train};
 
 use crate::{
     args::{ScoredName, TextArgs, WorkArgs, refuse_overwriting},
@@ -26,6 +29,7 @@ use crate::{
     run_folder::storable,
 };
 use arguments::{SettingsArgs, part};
+pub(crate) use configuration::completed;
 
 /// Draw a student towards a teacher, or towards the text itself, by gradient descent on a divergence
 ///
@@ -47,8 +51,13 @@ pub(crate) struct TrainArgs {
     teacher: Option<String>,
 
     /// No teacher: the text itself teaches, by cross-entropy
-    #[arg(long, conflicts_with_all = ["loss", "mix", "temperature", "layers"])]
+    #[arg(long, conflicts_with_all = ["loss", "mix", "temperature", "layers", "tail", "sampled", "on_policy"])]
     text_only: bool,
+
+    /// Take settings from a TOML file: the flags by their names without --, `teacher = "…"`, `rate = 1e-3`, `text = ["books"]`. What
+    /// is told here is stronger. The run keeps all of its own in DIR/run.toml
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     #[command(flatten)]
     begins: BeginArgs,
@@ -65,7 +74,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
 
-    /// Go on with the run in the folder of --run. With no other arguments than these two, those of the run are taken
+    /// Go on with the run in the folder of --run. What is not told again is as it was begun; --threads, --dtype and --json may be other
+    /// than before
     #[arg(long)]
     resume: bool,
 
@@ -79,6 +89,10 @@ pub(crate) struct TrainArgs {
     /// Which positions are learnt from and evaluated [default: all]
     #[arg(long, value_enum, help_heading = "Text")]
     score: Option<ScoredName>,
+
+    /// Count nothing of a fragment up to its first MARKER, which is told as text: a prompt is read, but neither learnt nor evaluated
+    #[arg(long, value_name = "MARKER", help_heading = "Text")]
+    ignore_before: Option<String>,
 
     /// The share of windows that is held out, in whole fragments chosen by --seed
     #[arg(long, default_value_t = 0.05, value_name = "SHARE", value_parser = part, help_heading = "Text")]
@@ -94,6 +108,11 @@ pub(crate) struct TrainArgs {
     #[command(flatten)]
     work: WorkArgs,
 
+    /// What the weights of DIR/model are rounded to; training itself is in f32. A run that has ended is written anew with
+    /// --resume --dtype f16
+    #[arg(long, value_enum, default_value = "f32", help_heading = "Output")]
+    dtype: FloatName,
+
     /// Write the result as JSON (nats) to a file, or - for stdout instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]
     json: Option<PathBuf>,
@@ -101,6 +120,24 @@ pub(crate) struct TrainArgs {
     /// Show divergences in bits instead of nats
     #[arg(long, help_heading = "Output")]
     bits: bool,
+}
+
+/// Names of floating-point types on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FloatName {
+    F32,
+    F16,
+    Bf16,
+}
+
+impl From<FloatName> for Float {
+    fn from(name: FloatName) -> Self {
+        match name {
+            FloatName::F32 => Self::F32,
+            FloatName::F16 => Self::F16,
+            FloatName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// What the student begins as.
@@ -124,24 +161,31 @@ struct BeginArgs {
 const USAGE: &str = "\
 kld train [OPTIONS] <TEACHER> <--student <MODEL>|--new <CONFIG>|--layers <N>> --text <PATH>... --run <DIR>
        kld train [OPTIONS] --text-only <--student <MODEL>|--new <CONFIG>> --text <PATH>... --run <DIR>
-       kld train --run <DIR> --resume";
+       kld train --config <FILE> [OPTIONS]
+       kld train --run <DIR> --resume [OPTIONS]";
 
 const EXAMPLES: &str = "\
 Examples:
   kld train org/teacher --layers 6 --text books/ --run small             # distil into every k-th layer
   kld train org/teacher --student org/small --text books/ --run small --mix ce:0.3 --temperature 2
   kld train books.kldrec --student org/small --run small                 # the teacher was recorded: it is not loaded
+  kld train books.top50.kldrec --student org/small --run small --tail lump   # … by its 50 most likely tokens
+  kld train org/teacher --student org/small --text books/ --run small --on-policy 0.5   # on its own text, too
+  kld train org/teacher --student org/small --text chats.jsonl --run small --ignore-before '<|im_start|>assistant'
+  kld train --text-only --student org/small --text mine.txt --run tuned --lora rank=8   # adapters, merged at the end
   kld train --text-only --new config.json --new-tokenizer --text books/ --run fresh --epochs 3   # from nothing
   kld train org/teacher --layers 6 --text books/ --run small --early-stop patience=5 --penalty l2:0.1
   kld train org/teacher --layers 6 --text books/ --run small --dry-run   # parameters, memory, steps, time
   kld train --run small --resume                                         # after Ctrl-C, kill -9 or a power cut
+  kld train --run small --resume --dtype f16                             # write the model anew, in half the bytes
+  kld train --config small/run.toml --run other --rate 3e-4              # the same anew with another rate
   kld compare org/teacher small/model --text other.txt                   # how far is it still?
 
 Exit codes: 0 fine · 2 wrong input, file or usage, or training diverged · 3 interrupted (go on with --resume)";
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let named = [&args.teacher, &args.begins.student].into_iter().flatten();
-    let inputs = named.map(Path::new);
+    let inputs = named.map(Path::new).chain(args.config.as_deref());
     let texts = args.text.text.iter().chain(&args.held_out_text);
     let inputs: Vec<&Path> = inputs.chain(texts.map(PathBuf::as_path)).collect();
     refuse_overwriting(&[args.json.as_ref()], &inputs)?;
@@ -199,12 +243,8 @@ impl TrainArgs {
         let teacher: Option<&dyn LogitSource> = teacher.map(|source| &**source);
         let text::Text { split, sha256 } = text::prepare(self, &student, teacher)?;
         let seed = self.text.seed.unwrap_or_default();
-        let settings = self.settings.settings(split.training.len(), seed);
-        let (warmup, steps) = (settings.schedule.warmup, settings.steps);
-        ensure!(
-            warmup < steps,
-            "--warmup {warmup} leaves none of the {steps} steps at the full rate: expected fewer than the steps"
-        );
+        let settings = self.settings.settings(split.training.len(), seed)?;
+        check_teacher(&settings, teacher, &split.training[0])?;
         let header = Header {
             schema: Header::SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -216,12 +256,14 @@ impl TrainArgs {
         };
         Ok(Job {
             columns: compared_columns(teacher.unwrap_or(&student), &student),
-            student,
+            student: Learner::new(student, &header.settings)?,
             teacher,
             training: split.training.into_iter().map(Into::into).collect(),
             held_out: split.held_out,
             folder: self.run.clone(),
             tokenizer_folder,
+            export_as: self.dtype.into(),
+            configuration: configuration::complete(env::args_os().collect(), &header.settings)?,
             header,
             warnings: split.warnings,
         })
@@ -297,6 +339,31 @@ impl TrainArgs {
     }
 }
 
+/// Makes sure that the teacher can give what is asked of it.
+fn check_teacher(
+    settings: &Settings,
+    teacher: Option<&dyn LogitSource>,
+    window: &Window,
+) -> anyhow::Result<()> {
+    let is_recording = teacher.is_some_and(|teacher| teacher.script().is_some());
+    ensure!(
+        settings.on_policy == 0.0 || !is_recording,
+        "--on-policy needs a model as the teacher: a recording cannot score what the student writes"
+    );
+    if settings.objective.tail != Tail::Uniform {
+        let recording = teacher.filter(|_| is_recording);
+        let rows = recording.map(|r| r.forward(&window.input)).transpose()?;
+        let kept = rows
+            .as_ref()
+            .and_then(|rows| rows.kept(window.scored.start));
+        ensure!(
+            kept.is_some(),
+            "--tail is about what a recording has not kept: expected one made by kld record --keep top-k:K as the teacher"
+        );
+    }
+    Ok(())
+}
+
 /// The folder of a model whose layers or weights are taken.
 fn folder_of(opener: &Opener, name: &str) -> anyhow::Result<PathBuf> {
     let location = opener.locate(name)?;
@@ -309,9 +376,9 @@ fn folder_of(opener: &Opener, name: &str) -> anyhow::Result<PathBuf> {
 
 fn explained(error: Error) -> anyhow::Error {
     match error {
-        Error::RunDiffers { .. } => {
-            anyhow::Error::new(error).context("cannot go on; to begin anew name another folder")
-        }
+        Error::RunDiffers { .. } => anyhow::Error::new(error).context(
+            "cannot go on with other settings, models or text; to begin anew name another folder",
+        ),
         error => error.into(),
     }
 }

@@ -87,6 +87,37 @@ fn after_kill_9_a_run_goes_on_to_the_same_weights() {
 }
 
 #[test]
+fn settings_come_from_a_file_and_a_run_keeps_all_of_its_own() {
+    let desk = Desk::for_training();
+    let file = "teacher = 'teacher'\nstudent = 'student'\ntext = ['long.jsonl']\ncontext = 24\nheld-out = 0.2\nbatch = 4\nrate = 5e-3\nepochs = 9\n";
+    fs::write(desk.path("my.toml"), file).unwrap();
+    let begun = desk.printed("train --config my.toml --run run --steps 6 --threads 2");
+    assert!(begun.contains("steps      6 of 6"), "{begun}");
+    let weights = |run: &str| fs::read(desk.path(run).join("model/model.safetensors")).unwrap();
+
+    // The run's own file begins the same anew, or nearly the same.
+    desk.fine("train --config run/run.toml --run again --threads 1");
+    assert!(weights("again") == weights("run"), "other weights");
+    let other = desk.printed("train --config run/run.toml --run other --layers 1 --steps 2");
+    assert!(other.contains("steps      2 of 2"), "{other}");
+    assert!(weights("other").len() < weights("run").len());
+
+    // What changes no weight may be another on the way.
+    desk.fine("train --run run --resume --threads 1 --dtype f16");
+    let (half, whole) = (weights("run").len(), weights("again").len());
+    assert!(half < whole * 55 / 100, "{half} {whole}");
+    let refused = desk.refused("train --run run --resume --rate 1e-3");
+    assert!(
+        refused.contains("its schedule rate is 0.005, asked for is 0.001"),
+        "{refused}"
+    );
+    let refused = desk.refused("train --run nothing --resume --threads 2");
+    assert!(refused.contains("nothing holds no training"), "{refused}");
+    let refused = desk.refused("train --config run/run.json --run r");
+    assert!(refused.contains("run/run.json is no TOML"), "{refused}");
+}
+
+#[test]
 fn a_damaged_checkpoint_is_told_and_the_best_one_stands_in() {
     let desk = Desk::for_training();
     desk.fine(&format!(
@@ -126,6 +157,143 @@ fn a_recording_teaches_without_the_teacher_and_text_alone_without_any() {
         "{fresh}"
     );
     assert!(desk.path("fresh/model/tokenizer.json").exists());
+}
+
+#[test]
+fn a_recording_of_likely_tokens_teaches_with_its_tail_as_it_is_told() {
+    let desk = Desk::for_training();
+    desk.fine(
+        "record teacher --text long.jsonl --context 24 --score all --keep top-k:8 -o top.kldrec",
+    );
+    desk.fine("record teacher --text long.jsonl --context 24 --score all -o whole.kldrec");
+    let begin = "--student student --held-out 0.2 --batch 4 --rate 5e-3 --steps 12";
+    let mut found = Vec::new();
+    for (tail, told) in [
+        ("uniform", "minimised  kl\n"),
+        ("lump", "minimised  kl, the tail one outcome\n"),
+        ("renormalize", "minimised  kl, without the tail\n"),
+    ] {
+        let printed = desk.printed(&format!(
+            "train top.kldrec {begin} --tail {tail} --run {tail} --json -"
+        ));
+        let result: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        let objective = told.trim_start_matches("minimised").trim();
+        assert_eq!(result["objective"], objective);
+        desk.fine(&format!(
+            "compare whole.kldrec {tail}/model student --json {tail}.json"
+        ));
+        let compared = read(&desk, &format!("{tail}.json"));
+        let kl = |i: usize| {
+            compared["candidates"][i]["kl"]["mean"]["value"]
+                .as_f64()
+                .unwrap()
+        };
+        // Without a tail the student is drawn to somebody else; else it comes closer, and what is exported is not how it began.
+        assert!(
+            tail == "renormalize" || kl(0) < 0.95 * kl(1),
+            "{tail}: {} {}",
+            kl(0),
+            kl(1)
+        );
+        assert!(result["best_step"].as_u64() > Some(0), "{tail}");
+        found.push(kl(0));
+    }
+    assert!(found[0] != found[1] && found[1] != found[2], "{found:?}");
+    let drawn = desk.printed(&format!(
+        "train whole.kldrec {begin} --sampled 12 --run drawn"
+    ));
+    assert!(
+        drawn.contains("of 12 tokens drawn at each position"),
+        "{drawn}"
+    );
+    for (arguments, told) in [
+        (
+            "whole.kldrec --tail lump",
+            "expected one made by kld record --keep top-k:K",
+        ),
+        (
+            "teacher --text long.jsonl --context 24 --tail lump",
+            "--keep top-k:K",
+        ),
+        (
+            "top.kldrec --tail lump --temperature 2",
+            "use temperature 1",
+        ),
+        (
+            "top.kldrec --tail renormalize --loss reverse-kl",
+            "reverse-kl is infinite",
+        ),
+        (
+            "top.kldrec --sampled 12 --loss js",
+            "of kl alone, not of js",
+        ),
+        (
+            "top.kldrec --on-policy 0.5",
+            "cannot score what the student writes",
+        ),
+    ] {
+        let refused = desk.refused(&format!("train {arguments} {begin} --run refused"));
+        assert!(refused.contains(told), "{arguments}: {refused}");
+    }
+}
+
+#[test]
+fn a_prompt_is_read_but_counts_neither_here_nor_there() {
+    let desk = Desk::for_training();
+    let tokens = |flags: &str, run: &str| {
+        let told = desk.printed(&format!(
+            "train teacher --student student {SMALL} --run {run} --steps 4 --json - {flags}"
+        ));
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        told["tokens"].as_u64().unwrap()
+    };
+    let (all, some) = (tokens("", "all"), tokens("--ignore-before nobler", "some"));
+    assert!(0 < some && some < all, "{some} {all}");
+    let refused = desk.refused(&format!(
+        "train teacher --student student {SMALL} --run r --ignore-before NOBLER"
+    ));
+    assert!(
+        refused.contains("none of the 8 fragments has it"),
+        "{refused}"
+    );
+    let refused = desk.refused(&format!(
+        "train teacher --student student {SMALL} --run r --ignore-before nobler --max-windows 9"
+    ));
+    assert!(refused.contains("leave --max-windows"), "{refused}");
+}
+
+#[test]
+fn a_student_writes_itself_and_adapters_learn_alone() {
+    let desk = Desk::for_training();
+    let begin = format!("train teacher --student student {SMALL} --steps 8");
+    let plan = desk.printed(&format!(
+        "{begin} --on-policy 0.5 --lora rank=2,targets=q_proj --run run --dry-run"
+    ));
+    assert!(plan.contains("reverse-kl"), "{plan}");
+    desk.fine(&format!("{begin} --on-policy 0.5 --lora rank=2 --run run"));
+    let metrics = fs::read_to_string(desk.path("run/metrics.jsonl")).unwrap();
+    assert!(metrics.contains("\"own_text\":{\"tokens\":"), "{metrics}");
+    let settings = fs::read_to_string(desk.path("run/run.toml")).unwrap();
+    for told in [
+        "lora = \"rank=2\"\n",
+        "on-policy = 0.5\n",
+        "student = \"student\"\n",
+    ] {
+        assert!(settings.contains(told), "{told}: {settings}");
+    }
+    desk.fine("train --run run --resume --threads 1");
+    for (flags, told) in [
+        ("--lora rank=0", "expected rank=N"),
+        (
+            "--lora rank=2,targets=nothing",
+            "no matrix of a layer is called 'nothing'",
+        ),
+        ("--lora rank=2 --freeze *", "cannot be used with"),
+        ("--on-policy 2", "a number from 0 to 1"),
+    ] {
+        let refused = desk.refused(&format!("{begin} --run r {flags}"));
+        assert!(refused.contains(told), "{flags}: {refused}");
+    }
 }
 
 #[test]

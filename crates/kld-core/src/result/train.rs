@@ -103,4 +103,24 @@ pub struct CurvePoint {
     pub cross_entropy: Estimate,
     /// Is no evaluation before it better?
     pub best: bool,
+    /// What was measured on the student's own text since the evaluation before; `None` where it wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_text: Option<OwnText>,
+}
+
+/// How far the student is from its teacher on text that it wrote itself: means over its tokens, each drawn from Q, in nats.
+///
+/// All but `k2` estimate the same, D(Q‖P) on the prefixes that the student makes. With r = P(x)/Q(x) of the drawn token x:
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnText {
+    /// Tokens drawn.
+    pub tokens: u64,
+    /// D(Q‖P), a sum over the vocabulary at each prefix, so that the only chance in it is which prefixes there are (Rao–Blackwell).
+    pub reverse_kl: Estimate,
+    /// −ln r: unbiased.
+    pub k1: Estimate,
+    /// ½(ln r)²: biased.
+    pub k2: Estimate,
+    /// r − 1 − ln r: unbiased, never negative.
+    pub k3: Estimate,
 }

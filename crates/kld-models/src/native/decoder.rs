@@ -94,12 +94,25 @@ pub(crate) fn hidden_states<A: Arithmetic>(
     weights: &impl Weights<A>,
     tokens: &[u32],
 ) -> Result<A::Rows> {
+    let attend = |_, qkv, attention: &Attention<'_, A>| arithmetic.attend(qkv, attention);
+    hidden_states_after(arithmetic, config, weights, 0, tokens, attend)
+}
+
+/// The same for tokens that come after `past` others; `attend` knows of these, and is told which layer it is asked for.
+pub(crate) fn hidden_states_after<A: Arithmetic>(
+    arithmetic: &A,
+    config: &Config,
+    weights: &impl Weights<A>,
+    past: usize,
+    tokens: &[u32],
+    mut attend: impl FnMut(usize, A::Rows, &Attention<'_, A>) -> Result<A::Rows>,
+) -> Result<A::Rows> {
     let mut x = arithmetic.pick(weights.embedding(), tokens)?;
     if let Some(table) = weights.positions() {
-        let numbers: Vec<u32> = (0u32..).take(tokens.len()).collect();
+        let numbers: Vec<u32> = (past as u32..).take(tokens.len()).collect();
         x = arithmetic.add(x, &arithmetic.pick(table, &numbers)?)?;
     }
-    let rotation = config.rotation(tokens.len()).map(Arc::new);
+    let rotation = config.rotation(past + tokens.len()).map(Arc::new);
     for index in 0..config.layers {
         x = weights.with_layer(index, |layer| {
             let attention = Attention {
@@ -110,7 +123,8 @@ pub(crate) fn hidden_states<A: Arithmetic>(
                 rotation: rotation.as_ref(),
                 norms: layer.qk_norms.as_ref(),
             };
-            run_layer(arithmetic, layer, &attention, config.activation, x)
+            let attend = |qkv| attend(index, qkv, &attention);
+            run_layer(arithmetic, layer, attend, config.activation, x)
         })?;
     }
     arithmetic.normalize(&x, weights.final_norm())
@@ -119,7 +133,7 @@ pub(crate) fn hidden_states<A: Arithmetic>(
 fn run_layer<A: Arithmetic>(
     arithmetic: &A,
     layer: &Layer<A>,
-    attention: &Attention<'_, A>,
+    attend: impl FnOnce(A::Rows) -> Result<A::Rows>,
     activation: Activation,
     x: A::Rows,
 ) -> Result<A::Rows> {
@@ -127,7 +141,7 @@ fn run_layer<A: Arithmetic>(
         &layer.qkv,
         &arithmetic.normalize(&x, &layer.attention_norm)?,
     )?;
-    let seen = arithmetic.attend(qkv, attention)?;
+    let seen = attend(qkv)?;
     let x = arithmetic.apply_onto(x, &layer.output, &seen)?;
     let wide = arithmetic.apply(&layer.expand, &arithmetic.normalize(&x, &layer.mlp_norm)?)?;
     let wide = arithmetic.activate(wide, activation)?;

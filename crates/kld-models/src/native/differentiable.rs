@@ -12,6 +12,7 @@ use super::decoder;
 use super::files::{self, Opened};
 use super::pass::Pass;
 use super::select::matches;
+use super::tape::continuation::Past;
 use super::tape::{Matrix, Rows, Tape, Weight};
 use super::weights::{Load, Loaded, Plan, Ready, Residency};
 use super::{check_window, identity, json_config};
@@ -92,6 +93,14 @@ impl DifferentiableModel {
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let weights = self.tape.weights().into_iter();
         weights.map(|(name, w)| (name, w.shape.clone())).collect()
+    }
+
+    /// The names of the matrices of all layers.
+    #[must_use]
+    pub fn layer_matrices(&self) -> Vec<String> {
+        let matrices = self.plan.all_matrices().into_iter();
+        let of_layers = matrices.filter(|(layer, _)| layer.is_some());
+        of_layers.map(|(_, matrix)| matrix.weight_name()).collect()
     }
 
     /// From now on the weights whose names match a pattern (`*` stands for any text) stay as they are.
@@ -190,14 +199,24 @@ impl DifferentiableModel {
         }
     }
 
+    /// A pass over tokens that come after those of `past`; not to go back through.
+    pub(super) fn after(&self, past: &mut Past, tokens: &[u32]) -> Result<Pass<'_>> {
+        let tape = self.tape.silent();
+        let hidden = tape.go_on(past, &self.plan.config, &self.ready(&tape), tokens)?;
+        Ok(Pass::new(self, hidden))
+    }
+
     fn hidden_states(&self, tokens: &[u32], tape: &Tape) -> Result<Rows> {
-        let weights = Ready {
+        decoder::hidden_states(tape, &self.plan.config, &self.ready(tape), tokens)
+    }
+
+    fn ready<'a>(&'a self, tape: &'a Tape) -> Ready<'a, Tape> {
+        Ready {
             arithmetic: tape,
             plan: &self.plan,
             store: &self.store,
             loaded: &self.weights,
-        };
-        decoder::hidden_states(tape, &self.plan.config, &weights, tokens)
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::DifferentiableModel;
-use crate::tensor_file::{self, whole, write_file};
+use crate::tensor_file::{self, Float, whole, write_file};
 use crate::{Error, LogitSource, Result};
 
 /// What a tokenizer's folder may have that is copied as it is.
@@ -22,13 +22,15 @@ const TOKENIZER_FILES: [&str; 8] = [
 ];
 
 impl DifferentiableModel {
-    /// Writes `config.json`, `generation_config.json`, `model.safetensors` (f32) and the tokenizer's files; those of
-    /// `tokenizer_folder` are copied, without one they are made. Each file is there whole or not at all, the weights last.
+    /// Writes `config.json`, `generation_config.json`, `model.safetensors` and the tokenizer's files; those of `tokenizer_folder` are
+    /// copied, without one they are made. Each weight is rounded to the nearest that `float` can hold. Each file is there whole or not at
+    /// all, the weights last.
     ///
     /// # Errors
     ///
-    /// If the model came from a GGUF file, whose names and settings are others, or a file cannot be read or written.
-    pub fn save(&self, folder: &Path, tokenizer_folder: Option<&Path>) -> Result<()> {
+    /// If the model came from a GGUF file, whose names and settings are others, a weight is beyond the range of `float`, or a file cannot be read or
+    /// written.
+    pub fn save(&self, folder: &Path, tokenizer_folder: Option<&Path>, float: Float) -> Result<()> {
         let Some(settings) = self.settings() else {
             return Err(Error::unsupported(
                 Path::new(&self.card().name),
@@ -47,17 +49,25 @@ impl DifferentiableModel {
         }
         let mut settings = settings.clone();
         settings.remove("torch_dtype");
-        settings.insert("dtype".to_owned(), json!("float32"));
+        settings.insert("dtype".to_owned(), json!(float.name()));
         write_json(&folder.join("config.json"), &settings.into())?;
-        self.write_weights(&folder.join("model.safetensors"))
+        self.write_weights(&folder.join("model.safetensors"), float)
     }
 
-    fn write_weights(&self, path: &Path) -> Result<()> {
+    fn write_weights(&self, path: &Path, float: Float) -> Result<()> {
         let (weights, shapes) = (self.weights(), self.shapes());
+        let is_beyond = |x: &f32| x.is_finite() && x.abs() > half::f16::MAX.to_f32();
+        let beyond = weights
+            .iter()
+            .find(|(_, values)| values.iter().any(is_beyond));
+        if let Some((name, _)) = beyond.filter(|_| float == Float::F16) {
+            let what = format!("weight '{name}' has values beyond the range of float16");
+            return Err(Error::unsupported(path, what, "write it as bf16 or f32"));
+        }
         let tensors = weights
             .iter()
             .map(|(name, values)| (name.as_str(), shapes[name].clone(), &values[..]));
-        tensor_file::write(path, tensors, ("format", "pt".to_owned()))
+        tensor_file::write_as(path, float, tensors, ("format", "pt".to_owned()))
     }
 
     fn write_tokenizer(&self, folder: &Path) -> Result<()> {

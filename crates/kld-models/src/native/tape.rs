@@ -6,6 +6,7 @@
 //! transposes.
 
 mod back;
+pub(crate) mod continuation;
 mod loops;
 
 use std::collections::BTreeMap;

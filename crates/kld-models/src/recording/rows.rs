@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blob::{Blob, Tensor, bytes_of, header};
 use crate::Result;
+use crate::source::KeptRow;
 
 /// What is kept of every row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,17 +101,32 @@ impl TopK {
         self.log_tail.len()
     }
 
+    /// What is known of row `row`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[must_use]
+    pub fn row(&self, row: usize) -> KeptRow<'_> {
+        let k = self.ids.len() / self.rows();
+        let kept = row * k..(row + 1) * k;
+        KeptRow {
+            ids: &self.ids[kept.clone()],
+            log_probs: &self.log_probs[kept],
+            log_tail: self.log_tail[row],
+        }
+    }
+
     /// Writes log-probs of all columns of row `row` into `out`: those kept, and for each other column an equal share of the rest.
     ///
     /// # Panics
     ///
     /// If there is no such row, or a column is outside `out`.
     pub fn give_back(&self, row: usize, out: &mut [f32]) {
-        let k = self.ids.len() / self.rows();
-        let others = out.len().saturating_sub(k).max(1);
-        out.fill((self.log_tail[row] - (others as f64).ln()) as f32);
-        let kept = row * k..(row + 1) * k;
-        for (&id, &log_prob) in self.ids[kept.clone()].iter().zip(&self.log_probs[kept]) {
+        let kept = self.row(row);
+        let others = out.len().saturating_sub(kept.ids.len()).max(1);
+        out.fill((kept.log_tail - (others as f64).ln()) as f32);
+        for (&id, &log_prob) in kept.ids.iter().zip(kept.log_probs) {
             out[id as usize] = log_prob;
         }
     }

@@ -1,7 +1,10 @@
 //! The settings of a training as they are told on the command line.
 
-use clap::Args;
-use kld_train::{Loss, Objective, Optimizer, Penalty, Schedule, Settings, Shape};
+use anyhow::{anyhow, ensure};
+use clap::{Args, ValueEnum};
+use kld_train::{
+    Lora, Loss, Objective, Optimizer, Penalty, Sampling, Schedule, Settings, Shape, Tail,
+};
 
 use crate::args::positive;
 
@@ -26,6 +29,25 @@ pub(crate) struct SettingsArgs {
     /// Leave the factor T² away
     #[arg(long)]
     without_t_squared: bool,
+
+    /// What stands for the tokens that a recording by --keep top-k has not kept: their mass spread evenly (uniform), one outcome of
+    /// teacher and student (lump), or nothing (renormalize)
+    #[arg(long, value_enum, default_value = "uniform", value_name = "TAIL")]
+    tail: TailName,
+
+    /// Know the teacher by N tokens drawn of each of its rows: the gradient of kl then has the exact mean, and noise. N:POWER draws from
+    /// its POWER-th power, with weights
+    #[arg(long, value_name = "N[:POWER]", conflicts_with = "tail")]
+    sampled: Option<Sampling>,
+
+    /// Let the student go on with so large a share of the windows itself, from their middle, and learn by reverse-kl on what it wrote
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
+    on_policy: f64,
+
+    /// Let low-rank adapters learn instead of the weights: rank=8, or `rank=8,alpha=16,targets=q_proj|v_proj`; they are merged
+    /// where the model is written
+    #[arg(long, value_name = "rank=N[,…]", conflicts_with = "freeze")]
+    lora: Option<Lora>,
 
     /// adamw, adamw:β1,β2, sgd, or sgd:MOMENTUM
     #[arg(long, default_value = "adamw", value_name = "RULE", value_parser = optimizer)]
@@ -91,20 +113,35 @@ pub(crate) struct SettingsArgs {
 
 impl SettingsArgs {
     /// All settings of a training on so many windows.
-    pub(crate) fn settings(&self, windows: usize, seed: u64) -> Settings {
+    ///
+    /// # Errors
+    ///
+    /// If some of them cannot go together.
+    pub(crate) fn settings(&self, windows: usize, seed: u64) -> anyhow::Result<Settings> {
         let visits = self.epochs * windows as f64 / self.batch as f64;
         let steps = self.steps.unwrap_or((visits.ceil() as u64).max(1));
-        Settings {
-            objective: Objective {
-                loss: self.loss,
-                cross_entropy_share: self.mix.unwrap_or(0.0),
-                temperature: self.temperature as f32,
-                temperature_squared: !self.without_t_squared,
-            },
+        let warmup = self.warmup.unwrap_or(steps / 20);
+        ensure!(
+            warmup < steps,
+            "--warmup {warmup} leaves none of the {steps} steps at the full rate: expected fewer than the steps"
+        );
+        let objective = Objective {
+            loss: self.loss,
+            cross_entropy_share: self.mix.unwrap_or(0.0),
+            temperature: self.temperature as f32,
+            temperature_squared: !self.without_t_squared,
+            tail: self.tail.into(),
+            sampling: self.sampled,
+        };
+        objective.check().map_err(|reason| anyhow!(reason))?;
+        Ok(Settings {
+            objective,
+            on_policy: self.on_policy,
+            lora: self.lora.clone(),
             optimizer: self.optimizer,
             schedule: Schedule {
                 rate: self.rate,
-                warmup: self.warmup.unwrap_or(steps / 20),
+                warmup,
                 shape: self.schedule,
                 floor: self.rate_floor,
             },
@@ -118,6 +155,24 @@ impl SettingsArgs {
             evaluation_windows: self.evaluation_windows,
             checkpoint_every: self.checkpoint_every,
             patience: self.early_stop,
+        })
+    }
+}
+
+/// Names of tails on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TailName {
+    Uniform,
+    Lump,
+    Renormalize,
+}
+
+impl From<TailName> for Tail {
+    fn from(name: TailName) -> Self {
+        match name {
+            TailName::Uniform => Self::Uniform,
+            TailName::Lump => Self::Lump,
+            TailName::Renormalize => Self::Renormalize,
         }
     }
 }

@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use kld_models::LogitSource;
 use kld_report::format::{bytes, count, parameters};
-use kld_train::{Example, Job, Teaching, Work, learn};
+use kld_train::{Example, Job, Teaching, Work, learn, own_text};
 
 /// The plan as text. Its time is that of one window, measured.
 pub(crate) fn plan(job: &Job<'_>, work: Work) -> anyhow::Result<String> {
     let settings = &job.header.settings;
-    let trainable = job.student.trainable_parameters();
-    let card = job.student.card();
+    let student = &job.student.model;
+    let trainable = job.student.parameters();
+    let card = student.card();
     let windows = settings.steps * settings.batch as u64;
     let tokens: usize = job.training.iter().map(Example::counted).sum();
     let counted = tokens as f64 / job.training.len() as f64 * windows as f64;
@@ -23,12 +24,16 @@ pub(crate) fn plan(job: &Job<'_>, work: Work) -> anyhow::Result<String> {
         objective: settings.objective,
         columns: job.columns,
         kernel: work.kernel,
+        own_text: false,
+        seed: 0,
     };
-    learn(&job.student, &teaching, 0, &job.training[0], 1.0)?;
+    learn(student, &teaching, 0, &job.training[0], 1.0)?;
     let window_s = started.elapsed().as_secs_f64();
+    let writing_s = settings.on_policy * writing_s(job)?;
     let threads = work.threads.min(settings.batch) as f64;
     // An evaluation goes forward only: some third of the way forth and back.
-    let seconds = window_s * (windows as f64 + (evaluations * evaluated) as f64 / 3.0) / threads;
+    let passes = windows as f64 + (evaluations * evaluated) as f64 / 3.0;
+    let seconds = (window_s * passes + writing_s * windows as f64) / threads;
 
     // Weights, two moments, the sum of the gradients, and those of the windows at work.
     let held = 4 * (card.parameters + trainable * (3 + work.threads as u64));
@@ -61,6 +66,16 @@ pub(crate) fn plan(job: &Job<'_>, work: Work) -> anyhow::Result<String> {
         bytes(held),
         duration(seconds),
     ))
+}
+
+/// How long the student takes to go on with a window, where it is to.
+fn writing_s(job: &Job<'_>) -> anyhow::Result<f64> {
+    if job.header.settings.on_policy == 0.0 {
+        return Ok(0.0);
+    }
+    let started = Instant::now();
+    own_text(&job.student.model, &job.training[0].window, job.columns, 0)?;
+    Ok(started.elapsed().as_secs_f64())
 }
 
 fn duration(seconds: f64) -> String {

@@ -67,8 +67,19 @@ impl Shape {
         norms: Option<[NormView<'_>; 2]>,
         rotation: Option<&Rotation>,
     ) {
+        self.prepare_from(0, qkv, norms, rotation);
+    }
+
+    /// The same for rows of which the first is at position `first`.
+    pub(crate) fn prepare_from(
+        &self,
+        first: usize,
+        qkv: &mut [f32],
+        norms: Option<[NormView<'_>; 2]>,
+        rotation: Option<&Rotation>,
+    ) {
         let mut head = vec![0.0; self.width];
-        for (position, row) in qkv.chunks_mut(self.stride).enumerate() {
+        for (position, row) in (first..).zip(qkv.chunks_mut(self.stride)) {
             if let Some(norms) = &norms {
                 for (index, values) in row[..self.values].chunks_mut(self.width).enumerate() {
                     head.copy_from_slice(values);
@@ -93,6 +104,38 @@ impl Shape {
                     self.attend_block(qkv, &keys, head, first, &mut scores, out);
                 }
             }
+        }
+    }
+
+    /// Attention of one position to the prepared rows up to its own, into `out`; for a text that goes on token by token, where
+    /// blocks would have one query each.
+    pub(crate) fn attend_position(
+        &self,
+        qkv: &[f32],
+        position: usize,
+        scores: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
+        let scale = 1.0 / (self.width as f32).sqrt();
+        let part = |row: usize, from: usize| &qkv[row * self.stride + from..][..self.width];
+        for (head, out) in out.chunks_mut(self.width).enumerate() {
+            let kv_head = head / self.group * self.width;
+            let query = part(position, head * self.width);
+            let seen = self.first_seen(position)..position + 1;
+            scores.clear();
+            scores.extend(seen.clone().map(|row| {
+                let key = part(row, self.keys + kv_head);
+                scale * query.iter().zip(key).map(|(q, k)| q * k).sum::<f32>()
+            }));
+            let sum = loops::exponentials(scores);
+            out.fill(0.0);
+            for (row, &score) in seen.zip(&*scores) {
+                let value = part(row, self.values + kv_head);
+                for (out, v) in out.iter_mut().zip(value) {
+                    *out += score * v;
+                }
+            }
+            loops::scale(out, 1.0 / sum);
         }
     }
 
