@@ -13,11 +13,14 @@ Writes beside this file:
   windows, settings, losses and norms of the gradient of those steps;
 - `lora.safetensors`: the same of low-rank adapters of some matrices, as they began (`first/...`) and after those steps (`last/...`);
 - `gradients.json`: for each tiny model of `golden/models`, what every weight gets from a loss that is linear in the logits, in
-  f64: the norm of its gradient, and the product of that with a fixed vector.
+  f64: the norm of its gradient, and the product of that with a fixed vector;
+- `dropout.json`: the same in train mode with a fifth dropped wherever the family has dropout, but by SplitMix64 instead of
+  PyTorch's generator.
 
 The values are checked in; the tests need no Python.
 """
 
+import itertools
 import json
 from pathlib import Path
 
@@ -153,8 +156,8 @@ def learning(student):
     return [weight for weight in student.parameters() if weight.requires_grad]
 
 
-def load(name):
-    return AutoModelForCausalLM.from_pretrained(MODELS / name, dtype=torch.float32, attn_implementation="eager")
+def load(name, dtype=torch.float32, **settings):
+    return AutoModelForCausalLM.from_pretrained(MODELS / name, dtype=dtype, attn_implementation="eager", **settings)
 
 
 def groups(student, decay):
@@ -212,11 +215,40 @@ def wave(count, period, half):
     return (k * 7 % period - half) / half
 
 
-def gradients():
+def splitmix(seed, index):
+    """The number at a place in the sequence that SplitMix64 makes of a seed."""
+    np.seterr(over="ignore")
+    x = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * (np.asarray(index, np.uint64) + np.uint64(1))
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def dropping(key, places):
+    """What stands for `torch.nn.functional.dropout`: one place after the other, each with a seed of its own."""
+    def dropout(x, p, training, inplace=False):
+        numbers = splitmix(splitmix(key, next(places)), np.arange(x.numel()))
+        kept = torch.from_numpy(numbers >= np.uint64(int(p * 2**64))).reshape(x.shape)
+        return x * kept / (1 - p)
+    return dropout
+
+
+DROPOUT, KEY = 0.2, 7
+GPT2_PLACES = ["embd_pdrop", "attn_pdrop", "resid_pdrop"]
+
+
+def with_dropout(name):
+    """A model in train mode; a layer has three places, and Llama and its kin drop at the first alone."""
+    names, places = (GPT2_PLACES, itertools.count()) if name == "gpt2" else (["attention_dropout"], itertools.count(1, 3))
+    torch.nn.functional.dropout = dropping(KEY, places)
+    return load(name, torch.float64, **{name: DROPOUT for name in names}).train()
+
+
+def gradients(file, model_of):
     told = {}
     for name in FAMILIES:
         tokens = torch.tensor(json.loads((MODELS / name / "expected.json").read_text())["tokens"])[None]
-        model = AutoModelForCausalLM.from_pretrained(MODELS / name, dtype=torch.float64, attn_implementation="eager")
+        model = model_of(name)
         logits = model(tokens).logits[0]
         (logits.flatten() * wave(logits.numel(), 13, 6)).sum().backward()
         found = {}
@@ -225,19 +257,21 @@ def gradients():
             direction = wave(grad.numel(), 11, 5)
             found[weight] = [grad.norm().item(), (grad @ direction).item(), direction.norm().item()]
         told[name] = found
-    (HERE / "gradients.json").write_text(json.dumps(told, indent=0) + "\n")
+    (HERE / file).write_text(json.dumps(told, indent=0) + "\n")
 
 
 def main():
     torch.set_num_threads(1)
     losses()
     sparse()
-    gradients()
+    gradients("gradients.json", lambda name: load(name, torch.float64))
     random = np.random.default_rng(2)
     windows = random.integers(0, 96, (STEPS * BATCH, LENGTH)).tolist()
     runs = {name: train(name, run, windows) for name, run in RUNS.items()}
     data = dict(windows=windows, batch=BATCH, scored_from=SCORED_FROM, runs=runs)
     (HERE / "steps.json").write_text(json.dumps(data) + "\n")
+    # Last, as it replaces PyTorch's dropout.
+    gradients("dropout.json", with_dropout)
 
 
 if __name__ == "__main__":

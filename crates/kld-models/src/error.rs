@@ -67,6 +67,12 @@ pub enum Error {
         /// Some names.
         names: String,
     },
+    /// A probability of dropout that is none, or leaves nothing.
+    #[error("the probability of dropout is {rate}, expected one from 0 to below 1")]
+    DropoutRate {
+        /// What was asked for.
+        rate: f64,
+    },
     /// A weight that would never learn.
     #[error("the weight '{name}' gets no gradient from the loss")]
     NoGradient {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use kld_models::native::{DifferentiableModel, LoadOptions, NativeModel};
+use kld_models::native::{DifferentiableModel, Gradients, LoadOptions, NativeModel, Pass};
 use kld_models::{LogitSource, Tokenizer};
 use kld_testkit::{expected, largest_difference, tiny_model};
 
@@ -113,20 +113,42 @@ fn wave(count: usize, period: usize, half: f64) -> impl Iterator<Item = f64> {
     (0..count).map(move |k| ((k * 7 % period) as f64 - half) / half)
 }
 
+fn differentiable(name: &str) -> DifferentiableModel {
+    let path = tiny_model(name);
+    DifferentiableModel::open(&path, Tokenizer::from_folder(&path).unwrap()).unwrap()
+}
+
+/// The gradients of the sum of all logits, each times its value of a wave.
+fn pulled(mut pass: Pass<'_>) -> Gradients {
+    let mut logits = Vec::new();
+    pass.rows(0..pass.positions(), &mut logits);
+    let pull: Vec<f32> = wave(logits.len(), 13, 6.0).map(|x| x as f32).collect();
+    pass.pull(0..pass.positions(), &pull);
+    pass.gradients().unwrap()
+}
+
 #[test]
 fn every_weight_of_every_family_has_the_gradient_of_autograd() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/train/gradients.json");
-    let told: Told = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
+    agree_with_autograd("gradients.json", |name, tokens| {
+        pulled(differentiable(name).pass(tokens).unwrap())
+    });
+}
+
+#[test]
+fn with_dropout_too_they_have_the_gradient_of_autograd() {
+    agree_with_autograd("dropout.json", |name, tokens| {
+        let mut model = differentiable(name);
+        model.set_dropout(0.2).unwrap();
+        pulled(model.dropping_pass(tokens, 7).unwrap())
+    });
+}
+
+fn agree_with_autograd(file: &str, gradients: impl Fn(&str, &[u32]) -> Gradients) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden/train");
+    let told = fs::read_to_string(golden.join(file)).unwrap();
+    let told: Told = serde_json::from_str(&told).unwrap();
     for name in FOLDERS {
-        let path = tiny_model(name);
-        let tokenizer = Tokenizer::from_folder(&path).unwrap();
-        let model = DifferentiableModel::open(&path, tokenizer).unwrap();
-        let tokens = expected(name).tokens;
-        let mut pass = model.pass(&tokens).unwrap();
-        let count = tokens.len() * model.vocabulary();
-        let pull: Vec<f32> = wave(count, 13, 6.0).map(|x| x as f32).collect();
-        pass.pull(0..tokens.len(), &pull);
-        let gradients = pass.gradients().unwrap();
+        let gradients = gradients(name, &expected(name).tokens);
         assert_eq!(gradients.len(), told[name].len(), "{name}");
         for (weight, gradient) in gradients {
             let found = told[name].iter().find(|(long, _)| long.ends_with(&weight));
@@ -151,6 +173,82 @@ fn every_weight_of_every_family_has_the_gradient_of_autograd() {
             );
         }
     }
+}
+
+/// For each weight, along its own gradient: what a small step changes is what the gradient says, with the same values dropped.
+#[test]
+fn gradients_with_dropout_are_those_of_finite_differences() {
+    const STEP: f64 = 1e-2;
+    for name in ["gpt2", "qwen3"] {
+        let mut model = differentiable(name);
+        model.set_dropout(0.3).unwrap();
+        let tokens = expected(name).tokens;
+        let sum = |model: &DifferentiableModel| {
+            let (pass, mut logits) = (model.dropping_pass(&tokens, 3).unwrap(), Vec::new());
+            pass.rows(0..tokens.len(), &mut logits);
+            let pairs = logits.iter().zip(wave(logits.len(), 13, 6.0));
+            pairs.map(|(&x, w)| f64::from(x) * w).sum::<f64>()
+        };
+        let gradients = pulled(model.dropping_pass(&tokens, 3).unwrap());
+        let begin = model.weights();
+        for (weight, gradient) in &gradients {
+            let squares = gradient.iter().map(|&g| f64::from(g).powi(2));
+            let norm = squares.sum::<f64>().sqrt();
+            let mut moved = |step: f64| {
+                let mut weights = begin.clone();
+                for (w, &g) in weights.get_mut(weight).unwrap().iter_mut().zip(gradient) {
+                    *w += (step * f64::from(g) / norm) as f32;
+                }
+                model.set_weights(&weights).unwrap();
+                sum(&model)
+            };
+            let slope = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+            assert!(
+                (slope - norm).abs() <= 0.01 * norm + 1e-3,
+                "{name}: {weight} has the slope {slope}, its gradient the norm {norm}"
+            );
+        }
+    }
+}
+
+#[test]
+fn dropout_is_for_passes_that_ask_for_it_and_none_changes_no_bit() {
+    let rows = |pass: &Pass<'_>| {
+        let mut rows = Vec::new();
+        pass.rows(0..pass.positions(), &mut rows);
+        rows
+    };
+    for name in ["gpt2", "llama"] {
+        let mut model = differentiable(name);
+        let tokens = expected(name).tokens;
+        let plain = rows(&model.pass(&tokens).unwrap());
+        let measured = |model: &DifferentiableModel| {
+            let (window, mut rows) = (model.forward(&tokens).unwrap(), Vec::new());
+            window.rows(0..tokens.len(), &mut rows).unwrap();
+            rows
+        };
+        model.set_dropout(0.5).unwrap();
+        let dropped = |key| rows(&model.dropping_pass(&tokens, key).unwrap());
+        assert!(dropped(1) == dropped(1) && dropped(1) != dropped(2));
+        assert!(dropped(1) != plain && measured(&model) == plain);
+        assert!(rows(&model.pass(&tokens).unwrap()) == plain);
+
+        let without = pulled(model.pass(&tokens).unwrap());
+        model.set_dropout(0.0).unwrap();
+        let none = model.dropping_pass(&tokens, 1).unwrap();
+        assert!(rows(&none) == plain && pulled(none) == without);
+        assert!(
+            [1.0, -0.1, f64::NAN]
+                .into_iter()
+                .all(|rate| model.set_dropout(rate).is_err())
+        );
+    }
+}
+
+#[test]
+fn dropout_is_what_the_configuration_says() {
+    let told = ["gpt2", "llama"].map(|name| differentiable(name).dropout().to_string());
+    assert_eq!(told, ["embedding 0.1, attention 0.1, residual 0.1", "none"]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct Teaching<'a> {
     pub kernel: Kernel,
     /// Whether the windows are text that the student made itself.
     pub own_text: bool,
-    /// Decides which tokens are drawn of the teacher's rows.
+    /// Decides which tokens are drawn of the teacher's rows, and what dropout takes from the student's.
     pub seed: u64,
 }
 
@@ -106,7 +106,8 @@ pub fn learn(
     scale: f64,
 ) -> Result<Learned> {
     let (window, columns) = (&example.window, teaching.columns);
-    let mut pass = student.pass(&window.input)?;
+    let dropout = seed([teaching.seed, number as u64, DROPOUT]);
+    let mut pass = student.dropping_pass(&window.input, dropout)?;
     let given = teaching.teacher.map(|t| t.forward(&window.input));
     let given = given.transpose()?;
     let wide_p = teaching.teacher.map_or(columns, LogitSource::vocabulary);
@@ -159,6 +160,9 @@ pub fn learn(
     learned.gradients = pass.gradients()?;
     Ok(learned)
 }
+
+/// The seed of dropout among those of rows: no row has this number.
+const DROPOUT: u64 = u64::MAX;
 
 /// What a teacher says of a row.
 struct Given<'a> {

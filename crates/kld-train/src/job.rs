@@ -55,6 +55,14 @@ impl Job<'_> {
     /// What is minimised, for people.
     #[must_use]
     pub fn objective(&self) -> String {
+        let dropout = self.student.model.dropout();
+        if dropout.is_none() {
+            return self.loss();
+        }
+        format!("{}; dropout: {dropout}", self.loss())
+    }
+
+    fn loss(&self) -> String {
         let settings = &self.header.settings;
         match self.teacher {
             Some(_) if settings.on_policy > 0.0 => format!(

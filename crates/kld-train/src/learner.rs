@@ -13,15 +13,18 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// Makes a student ready: freezes what is to stay, or gives it adapters.
+    /// Makes a student ready: freezes what is to stay, or gives it adapters, and sets its dropout.
     ///
     /// # Errors
     ///
-    /// If a name or pattern matches none of its weights.
+    /// If a name or pattern matches none of its weights, or the probability of dropout is none.
     pub fn new(mut model: DifferentiableModel, settings: &Settings) -> Result<Self> {
         let make = |lora| Adapters::new(lora, &mut model, settings.seed);
         let adapters = settings.lora.as_ref().map(make).transpose()?;
         model.freeze(&settings.freeze)?;
+        if let Some(rate) = settings.dropout {
+            model.set_dropout(rate)?;
+        }
         Ok(Self { model, adapters })
     }
 

@@ -24,6 +24,8 @@ pub struct Settings {
     pub clip: Option<f64>,
     /// Weights that stay as they are: patterns of their names.
     pub freeze: Vec<String>,
+    /// The probability of dropout wherever the student's family has it; `None` leaves it to the student's configuration.
+    pub dropout: Option<f64>,
     /// Steps in all.
     pub steps: u64,
     /// Windows whose gradients are added up for a step.
@@ -51,6 +53,7 @@ impl Default for Settings {
             penalties: Vec::new(),
             clip: Some(1.0),
             freeze: Vec::new(),
+            dropout: None,
             steps: 100,
             batch: 8,
             seed: 0,

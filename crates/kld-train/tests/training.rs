@@ -439,6 +439,27 @@ fn round_trip(model: &DifferentiableModel) {
 }
 
 #[test]
+fn what_is_dropped_depends_on_neither_threads_nor_interruptions() {
+    let desk = Desk::new(Settings {
+        dropout: Some(0.2),
+        ..settings()
+    });
+    let result = desk.train_in("one", 1, &Silent).unwrap();
+    desk.train_in("three", 3, &Silent).unwrap();
+    let stop = StopsAt(AtomicUsize::new(13));
+    desk.train_in("parts", 2, &stop).unwrap();
+    desk.train_in("parts", 2, &Silent).unwrap();
+    let weights = |run: &str| desk.bytes(&format!("{run}/last.safetensors"));
+    assert!(weights("one") == weights("three") && weights("one") == weights("parts"));
+    assert!(result.objective.ends_with("; dropout: attention 0.2"));
+
+    let without = Desk::new(settings());
+    let other = without.train_in("one", 1, &Silent).unwrap();
+    assert_eq!(other.curve[0].held_out, result.curve[0].held_out);
+    assert!(without.bytes("one/last.safetensors") != weights("one"));
+}
+
+#[test]
 fn a_student_learns_from_its_own_text_the_same_in_any_number_of_threads_and_pieces() {
     let desk = Desk::new(Settings {
         on_policy: 0.5,

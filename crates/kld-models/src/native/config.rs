@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kld_core::result::Shape;
 
+use super::dropout::Dropout;
 use super::rope::{Rope, Rotation};
 use crate::{Error, Result};
 
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) windows: Vec<Option<usize>>,
     /// The head is the embedding.
     pub(crate) tied: bool,
+    /// While it learns.
+    pub(crate) dropout: Dropout,
 }
 
 /// How a position's values are normalised.

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use super::config::{Activation, Config, Norm};
+use super::dropout::Place;
 use super::rope::Rotation;
 use crate::Result;
 
@@ -32,13 +33,18 @@ pub(crate) trait Arithmetic: Sized {
     fn add(&self, x: Self::Rows, y: &Self::Rows) -> Result<Self::Rows>;
     /// Wx + b.
     fn apply(&self, matrix: &Self::Matrix, x: &Self::Rows) -> Result<Self::Rows>;
-    /// onto + Wx + b.
+    /// onto + Wx + b, of which some may be dropped first.
     fn apply_onto(
         &self,
         onto: Self::Rows,
         matrix: &Self::Matrix,
         x: &Self::Rows,
+        place: Place,
     ) -> Result<Self::Rows>;
+    /// What is left of x by dropout.
+    fn drop(&self, x: Self::Rows, _place: Place) -> Result<Self::Rows> {
+        Ok(x)
+    }
     /// Each row normalised.
     fn normalize(&self, x: &Self::Rows, norm: &NormWeights<Self>) -> Result<Self::Rows>;
     /// Each row through the perceptron's non-linear part; for a gated one, rows are gate and up side by side.
@@ -57,6 +63,8 @@ pub(crate) struct NormWeights<A: Arithmetic> {
 
 /// What attention needs to know besides its rows.
 pub(crate) struct Attention<'a, A: Arithmetic> {
+    /// Whose attention it is.
+    pub(crate) layer: usize,
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_width: usize,
@@ -112,10 +120,12 @@ pub(crate) fn hidden_states_after<A: Arithmetic>(
         let numbers: Vec<u32> = (past as u32..).take(tokens.len()).collect();
         x = arithmetic.add(x, &arithmetic.pick(table, &numbers)?)?;
     }
+    x = arithmetic.drop(x, Place::Embedding)?;
     let rotation = config.rotation(past + tokens.len()).map(Arc::new);
     for index in 0..config.layers {
         x = weights.with_layer(index, |layer| {
             let attention = Attention {
+                layer: index,
                 heads: config.heads,
                 kv_heads: config.kv_heads,
                 head_width: config.head_width,
@@ -124,7 +134,7 @@ pub(crate) fn hidden_states_after<A: Arithmetic>(
                 norms: layer.qk_norms.as_ref(),
             };
             let attend = |qkv| attend(index, qkv, &attention);
-            run_layer(arithmetic, layer, attend, config.activation, x)
+            run_layer(arithmetic, (index, layer), attend, config.activation, x)
         })?;
     }
     arithmetic.normalize(&x, weights.final_norm())
@@ -132,7 +142,7 @@ pub(crate) fn hidden_states_after<A: Arithmetic>(
 
 fn run_layer<A: Arithmetic>(
     arithmetic: &A,
-    layer: &Layer<A>,
+    (index, layer): (usize, &Layer<A>),
     attend: impl FnOnce(A::Rows) -> Result<A::Rows>,
     activation: Activation,
     x: A::Rows,
@@ -142,8 +152,8 @@ fn run_layer<A: Arithmetic>(
         &arithmetic.normalize(&x, &layer.attention_norm)?,
     )?;
     let seen = attend(qkv)?;
-    let x = arithmetic.apply_onto(x, &layer.output, &seen)?;
+    let x = arithmetic.apply_onto(x, &layer.output, &seen, Place::Attended(index))?;
     let wide = arithmetic.apply(&layer.expand, &arithmetic.normalize(&x, &layer.mlp_norm)?)?;
     let wide = arithmetic.activate(wide, activation)?;
-    arithmetic.apply_onto(x, &layer.contract, &wide)
+    arithmetic.apply_onto(x, &layer.contract, &wide, Place::Perceived(index))
 }

@@ -9,6 +9,7 @@ use kld_core::ModelCard;
 use serde_json::{Map, Value};
 
 use super::decoder;
+use super::dropout::{Dropout, Dropping};
 use super::files::{self, Opened};
 use super::pass::Pass;
 use super::select::matches;
@@ -86,6 +87,38 @@ impl DifferentiableModel {
     pub fn pass(&self, tokens: &[u32]) -> Result<Pass<'_>> {
         check_window(tokens, &self.card)?;
         Ok(Pass::new(self, self.hidden_states(tokens, &self.tape)?))
+    }
+
+    /// The same with [`dropout`](Self::dropout): what is dropped follows from `key`.
+    ///
+    /// # Errors
+    ///
+    /// As [`pass`](Self::pass).
+    pub fn dropping_pass(&self, tokens: &[u32], key: u64) -> Result<Pass<'_>> {
+        check_window(tokens, &self.card)?;
+        let rates = self.dropout();
+        let tape = self.tape.dropping(Dropping { rates, key });
+        Ok(Pass::new(self, self.hidden_states(tokens, &tape)?))
+    }
+
+    /// The dropout that its configuration asks for, or that was set.
+    #[must_use]
+    pub fn dropout(&self) -> Dropout {
+        self.plan.config.dropout
+    }
+
+    /// From now on each place where its family has dropout has this probability.
+    ///
+    /// # Errors
+    ///
+    /// If it is not from 0 to below 1.
+    pub fn set_dropout(&mut self, rate: f64) -> Result<()> {
+        if !Dropout::is_rate(rate) {
+            return Err(Error::DropoutRate { rate });
+        }
+        let dropout = &mut self.plan.config.dropout;
+        *dropout = dropout.with_rate(rate);
+        Ok(())
     }
 
     /// The shapes of the weights by their names in the file; tied weights are one.

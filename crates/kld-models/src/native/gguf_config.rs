@@ -5,6 +5,7 @@
 use kld_core::result::Shape;
 
 use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions, Sketch};
+use super::dropout::Dropout;
 use super::rope::{Rope, Scaling};
 use super::store::Store;
 use crate::gguf::{Metadata, Value};
@@ -100,6 +101,7 @@ fn llama_like(keys: &Keys, store: &Store) -> Result<Config> {
             mlp: store.find("blk.0.ffn_up.bias").is_some(),
         },
         windows: vec![window; layers.min(MAX_LAYERS)],
+        dropout: Dropout::of_attention(0.0),
         ..sizes.config(keys, store)
     })
 }
@@ -176,6 +178,8 @@ impl Sizes {
             },
             windows: vec![None; self.layers.min(MAX_LAYERS)],
             tied: store.find("output.weight").is_none(),
+            // These files say nothing of it.
+            dropout: Dropout::everywhere(0.0),
         }
     }
 }

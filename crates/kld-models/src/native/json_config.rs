@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use kld_core::result::Shape;
 
 use super::config::{Activation, Biases, Config, MAX_LAYERS, MAX_SIZE, Norm, Positions, Sketch};
+use super::dropout::Dropout;
 use super::rope::{Rope, Scaling};
 use crate::{Error, Result};
 
@@ -69,7 +70,7 @@ pub(crate) fn sketch(path: &Path) -> Result<Sketch> {
 /// A file of this many bytes is no configuration.
 const MAX_BYTES: u64 = 1 << 24;
 
-/// Keys that do not change a logit.
+/// Keys that do not change a logit; those of dropout are read all the same.
 const HARMLESS: &[&str] = &[
     "_attn_implementation",
     "_attn_implementation_autoset",
@@ -246,8 +247,12 @@ fn llama_like(keys: &Keys, family: &str) -> Result<Config> {
         biases,
         windows: windows(keys, family)?,
         tied: keys.flag("tie_word_embeddings")?.unwrap_or(false),
+        dropout: Dropout::of_attention(keys.rate("attention_dropout")?.unwrap_or(0.0)),
     })
 }
+
+/// What a configuration of GPT-2 means that does not speak of it.
+const GPT2_DROPOUT: Option<f64> = Some(0.1);
 
 fn gpt2(keys: &Keys) -> Result<Config> {
     keys.refuse_unknown(GPT2_KEYS)?;
@@ -283,6 +288,11 @@ fn gpt2(keys: &Keys) -> Result<Config> {
         },
         windows: vec![None; layers.min(MAX_LAYERS)],
         tied: keys.flag("tie_word_embeddings")?.unwrap_or(true),
+        dropout: Dropout {
+            embedding: keys.rate("embd_pdrop")?.or(GPT2_DROPOUT),
+            attention: keys.rate("attn_pdrop")?.or(GPT2_DROPOUT),
+            residual: keys.rate("resid_pdrop")?.or(GPT2_DROPOUT),
+        },
     })
 }
 
@@ -432,6 +442,14 @@ impl Keys {
     fn positive(&self, key: &str) -> Result<f64> {
         let value = self.number(key)?.filter(|&x| x > 0.0 && x.is_finite());
         value.ok_or_else(|| self.wrong(format!("'{key}' should be a positive number")))
+    }
+
+    /// A probability of dropout.
+    fn rate(&self, key: &str) -> Result<Option<f64>> {
+        let is_rate = |&rate: &f64| Dropout::is_rate(rate);
+        self.typed(key, "a number from 0 to below 1", |value| {
+            value.as_f64().filter(is_rate)
+        })
     }
 
     fn child(&self, key: &str) -> Result<Option<Self>> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::config::Activation;
 use super::decoder::{Arithmetic, Attention, NormWeights};
+use super::dropout::Place;
 use super::store::{Store, Stored};
 use super::stored_matrix::StoredMatrix;
 use super::weights::{Load, Residency};
@@ -149,7 +150,13 @@ impl Arithmetic for Plain {
         Ok(self.kept(out))
     }
 
-    fn apply_onto(&self, mut onto: Rows, matrix: &Arc<Matrix>, x: &Rows) -> Result<Rows> {
+    fn apply_onto(
+        &self,
+        mut onto: Rows,
+        matrix: &Arc<Matrix>,
+        x: &Rows,
+        _place: Place,
+    ) -> Result<Rows> {
         matrix.apply(x, &mut onto, Onto::Add);
         Ok(self.kept(onto))
     }

@@ -82,6 +82,10 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "PATTERN")]
     freeze: Vec<String>,
 
+    /// The probability of dropout wherever the student's family has it; 0 for none [default: as its config.json says, like Transformers]
+    #[arg(long, value_name = "RATE", value_parser = dropout)]
+    dropout: Option<f64>,
+
     /// Steps [default: as many as visit each window once]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
@@ -148,6 +152,7 @@ impl SettingsArgs {
             penalties: self.penalty.clone(),
             clip: Some(self.clip).filter(|&limit| limit > 0.0),
             freeze: self.freeze.clone(),
+            dropout: self.dropout,
             steps,
             batch: self.batch,
             seed,
@@ -263,6 +268,12 @@ fn share(text: &str) -> Result<f64, String> {
     number(text, "a number from 0 to 1", |x| (0.0..=1.0).contains(&x))
 }
 
+fn dropout(text: &str) -> Result<f64, String> {
+    number(text, "a number from 0 to below 1", |x| {
+        (0.0..1.0).contains(&x)
+    })
+}
+
 fn number(text: &str, wanted: &str, fits: impl Fn(f64) -> bool) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) && fits(number) => Ok(number),
@@ -293,6 +304,8 @@ mod tests {
                 .iter()
                 .all(|t| shape(t).is_err())
         );
+        assert_eq!((dropout("0"), dropout("0.1")), (Ok(0.0), Ok(0.1)));
+        assert!(dropout("1").is_err() && dropout("-0.1").is_err());
         assert!(mix("0.3").is_err() && mix("ce:2").is_err() && patience("0").is_err());
     }
 }

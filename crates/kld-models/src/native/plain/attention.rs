@@ -11,7 +11,10 @@
 //! So little more than the lower triangle is computed, and S stays in the cache. Division comes last: it then
 //! costs one value per column of a head instead of one per key.
 
+use std::ops::Range;
+
 use super::super::decoder::{Arithmetic, Attention};
+use super::super::dropout::Mask;
 use super::super::rope::Rotation;
 use super::loops;
 use super::matmul::{Onto, View, multiply};
@@ -35,6 +38,8 @@ pub(crate) struct Shape {
     /// Where values begin.
     pub(crate) values: usize,
     window: usize,
+    /// What is dropped of the probabilities.
+    dropped: Option<Mask>,
 }
 
 impl Shape {
@@ -52,7 +57,13 @@ impl Shape {
             keys: attention.heads * attention.head_width,
             values: (attention.heads + attention.kv_heads) * attention.head_width,
             window: attention.window.unwrap_or(usize::MAX),
+            dropped: None,
         }
+    }
+
+    /// The same with dropout.
+    pub(crate) fn dropping(self, dropped: Option<Mask>) -> Self {
+        Self { dropped, ..self }
     }
 
     /// Heads of keys and values.
@@ -176,6 +187,7 @@ impl Shape {
 
         let mut sums = [0.0; QUERIES];
         self.exponentials(first, seen.start, count, scores, &mut sums);
+        self.drop(head, first, seen.clone(), scores);
 
         let from = self.values + head / self.group * self.width;
         let s = View::rows(scores, queries, count, count);
@@ -210,8 +222,60 @@ impl Shape {
         }
     }
 
+    /// Drops some of the probabilities of a head, or of their gradients: of a row for each query from `first` on, with a value for each
+    /// key that is seen.
+    pub(crate) fn drop(&self, head: usize, first: usize, seen: Range<usize>, rows: &mut [f32]) {
+        let Some(mask) = self.dropped else { return };
+        for (query, row) in (first..).zip(rows.chunks_mut(seen.len())) {
+            let index = (head * self.positions + query) * self.positions + seen.start;
+            mask.apply(index, row);
+        }
+    }
+
     /// The first position that a position sees.
     pub(crate) fn first_seen(&self, position: usize) -> usize {
         (position + 1).saturating_sub(self.window)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::dropout::{Dropout, Dropping, Place};
+    use super::*;
+
+    /// Attention is linear in its probabilities: the mean of many with dropout is attention without.
+    #[test]
+    fn dropout_leaves_the_mean_of_attention() {
+        const DRAWS: u64 = 4000;
+        let shape = Shape {
+            positions: 5,
+            width: 2,
+            stride: 8,
+            group: 2,
+            keys: 4,
+            values: 6,
+            window: usize::MAX,
+            dropped: None,
+        };
+        let qkv: Vec<f32> = (0..40).map(|i| (i * 7 % 11) as f32 / 5.0 - 1.1).collect();
+        let attended = |shape: Shape| {
+            let mut out = vec![0.0; 20];
+            shape.attend(&qkv, &mut out);
+            out
+        };
+        let plain = attended(shape);
+        let (mut sums, mut squares) = ([0.0; 20], [0.0; 20]);
+        for key in 0..DRAWS {
+            let rates = Dropout::of_attention(0.3);
+            let mask = Dropping { rates, key }.mask(Place::Attention(2));
+            for (i, x) in attended(shape.dropping(mask)).into_iter().enumerate() {
+                let above = f64::from(x) - f64::from(plain[i]);
+                sums[i] += above;
+                squares[i] += above * above;
+            }
+        }
+        for (sum, squares) in sums.into_iter().zip(squares) {
+            assert!(sum.abs() <= 4.5 * f64::sqrt(squares) && squares > 0.0);
+        }
     }
 }

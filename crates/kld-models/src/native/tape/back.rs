@@ -62,6 +62,11 @@ impl Back {
                 self.give(x, grad_x);
             }
             Made::Activated { x, activation } => self.activated(x, *activation, gradient),
+            Made::Dropped { x, mask } => {
+                let mut grad_x = gradient;
+                mask.apply(0, &mut grad_x);
+                self.give(x, grad_x);
+            }
             Made::Attended(attended) => self.attended(attended, &gradient),
         }
     }
@@ -229,7 +234,8 @@ impl Shape {
     /// Back through attention of prepared rows: adds the gradient of queries, keys and values to `grad_qkv`.
     ///
     /// Scores are made again, block by block: with S the scores, P their softmax and O = P·V, the gradient G of O gives
-    /// ∂V = Pᵀ·G, ∂P = G·Vᵀ, ∂S = P∘(∂P − Σ P∘∂P), ∂Q = scale·∂S·K and ∂K = scale·∂Sᵀ·Q.
+    /// ∂V = Pᵀ·G, ∂P = G·Vᵀ, ∂S = P∘(∂P − Σ P∘∂P), ∂Q = scale·∂S·K and ∂K = scale·∂Sᵀ·Q. Where some of P is dropped, so is it in
+    /// ∂V, and as much of ∂P.
     fn pull(&self, prepared: &[f32], gradient: &[f32], grad_qkv: &mut [f32]) {
         let (mut scores, mut grads) = (Vec::new(), Vec::new());
         for head in 0..self.keys / self.width {
@@ -271,12 +277,14 @@ impl Shape {
         grads.resize(queries * count, 0.0);
         multiply(q, k.transposed(), scale, scores, count, Onto::Replace);
         multiply(out, v.transposed(), 1.0, grads, count, Onto::Replace);
+        self.drop(head, block.start, begin..block.end, grads);
         let mut sums = [0.0; QUERIES];
         self.exponentials(block.start, begin, count, scores, &mut sums);
         let rows = scores.chunks_mut(count).zip(grads.chunks_mut(count));
         for ((p, grad), &total) in rows.zip(&sums) {
             loops::softmax(p, total, grad);
         }
+        self.drop(head, block.start, begin..block.end, scores);
         let p = View::rows(scores, queries, count, count);
         let s = View::rows(grads, queries, count, count);
         let mut onto = |left, right, scale, at: usize| {
