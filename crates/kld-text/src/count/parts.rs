@@ -32,8 +32,10 @@ impl PartCounts {
         // A body would need 7·10¹⁶ words for more.
         debug_assert!(count <= LARGEST, "a count of {count}");
         let packed = u64::from(part) << 56;
-        if self.0.last().is_none_or(|&last| unpacked(last).0 < part) {
-            return self.0.push(packed + count);
+        match self.0.last_mut() {
+            Some(last) if unpacked(*last).0 == part => return *last += count,
+            Some(last) if unpacked(*last).0 > part => {}
+            _ => return self.0.push(packed + count),
         }
         match self.0.binary_search_by_key(&part, |&word| unpacked(word).0) {
             Ok(at) => self.0[at] += count,

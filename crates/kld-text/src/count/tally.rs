@@ -13,7 +13,7 @@ use crate::{
 
 /// A table in the making.
 ///
-/// Within a part a term costs one look-up and one addition; only at its end are the counts put to it.
+/// Most terms cost one look-up and one addition. Counts are put to their terms at the end, all of a term at once.
 pub(super) struct Tally {
     pub(super) terms: Terms,
     counts: Counts,
@@ -23,18 +23,27 @@ pub(super) struct Tally {
 struct Counts {
     table: CountTable,
     part: u8,
-    /// Counts of this part.
     recent: Recent,
-    others: Others,
+    /// What is no longer among the recent ones, and not put to its term yet.
+    noted: Vec<Noted>,
 }
 
-/// Counts of the terms of a part that are not among the recent ones.
-#[derive(Default)]
-struct Others {
-    /// By number of the term.
-    counts: Vec<u32>,
-    /// The terms whose count is not 0.
-    touched: Vec<u32>,
+/// A count of a term in a part; there may be several.
+struct Noted {
+    number: u32,
+    count: u32,
+    part: u8,
+}
+
+impl Noted {
+    /// `None` where there is nothing to note.
+    fn new(number: u32, count: u32, part: u8) -> Option<Self> {
+        (count > 0).then_some(Self {
+            number,
+            count,
+            part,
+        })
+    }
 }
 
 impl Tally {
@@ -45,7 +54,7 @@ impl Tally {
                 table: CountTable::new(counted),
                 part: 0,
                 recent: Recent::default(),
-                others: Others::default(),
+                noted: Vec::new(),
             },
         }
     }
@@ -71,6 +80,7 @@ impl Tally {
     /// The table of all that was counted.
     pub(super) fn finish(mut self) -> CountTable {
         self.counts.end_part();
+        self.counts.put();
         self.counts.table
     }
 }
@@ -88,38 +98,39 @@ impl Counts {
     fn add(&mut self, term: Span<'_>) {
         let number = self.table.vocabulary.number(term);
         let (number, count) = self.recent.put(term, number);
-        self.others.add(number, count);
+        self.noted.extend(Noted::new(number, count, self.part));
     }
 
     fn end_part(&mut self) {
+        let (noted, part) = (&mut self.noted, self.part);
         self.recent
-            .drain(|number, count| self.others.add(number, count));
-        self.others.drain(|number, count| {
-            let counts = self.table.at(number as usize);
-            counts.add(self.part, u64::from(count));
-        });
-    }
-}
-
-impl Others {
-    fn add(&mut self, number: u32, count: u32) {
-        if count == 0 {
-            return;
-        }
-        let at = number as usize;
-        if at >= self.counts.len() {
-            self.counts.resize(at + 1, 0);
-        }
-        if self.counts[at] == 0 {
-            self.touched.push(number);
-        }
-        self.counts[at] += count;
+            .drain(|number, count| noted.extend(Noted::new(number, count, part)));
     }
 
-    /// Hands on every number with its count, which is 0 afterwards.
-    fn drain(&mut self, mut each: impl FnMut(u32, u32)) {
-        for number in self.touched.drain(..) {
-            each(number, std::mem::take(&mut self.counts[number as usize]));
+    /// Puts what was noted to its terms.
+    fn put(&mut self) {
+        let terms = self.table.vocabulary.len();
+        // Of each term where the next of its counts goes: first where they begin, at last where they end.
+        let mut places = vec![0; terms + 1];
+        for noted in &self.noted {
+            places[noted.number as usize + 1] += 1;
+        }
+        for term in 0..terms {
+            places[term + 1] += places[term];
+        }
+        let mut sorted = vec![(0, 0); self.noted.len()];
+        for noted in self.noted.drain(..) {
+            let place: &mut usize = &mut places[noted.number as usize];
+            sorted[*place] = (noted.part, noted.count);
+            *place += 1;
+        }
+        let mut begin = 0;
+        for (term, &end) in places[..terms].iter().enumerate() {
+            let counts = self.table.at(term);
+            for &(part, count) in &sorted[begin..end] {
+                counts.add(part, u64::from(count));
+            }
+            begin = end;
         }
     }
 }
