@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     Exporter, Terminal,
-    compare::{file_name, model, protocol},
+    compare::{model, protocol},
     format::{count, shortened, significant},
     html::{Page, comparison::Html, section, tile},
+    names::file_name,
 };
 
 /// Tokens on each side, and documents in the table.
