@@ -377,6 +377,21 @@ fn checkpoints_are_scored_as_they_appear_and_each_once() {
     desk.fine(watch);
     assert_eq!(fs::read_to_string(&kept).unwrap().lines().count(), 2);
 
+    // One that is written anew under its name is scored anew, in its own place; what is beside it is left alone.
+    checkpoint(&desk, "q8_0.gguf", "step-10.gguf");
+    let of_step_10 = |result: &Value| result["series"][0]["points"][0].clone();
+    for _ in 0..2 {
+        let result = desk.json(watch);
+        let kl = compared(&desk, "p.gguf q8_0.gguf --text text.txt");
+        assert_eq!(of_step_10(&result)["step"], 10.0);
+        assert_eq!(of_step_10(&result)["value"], kl);
+        assert_eq!(
+            (&result["step"], last(&result, "kl_heldout")),
+            (&20.0.into(), 0.0)
+        );
+        assert_eq!(fs::read_to_string(&kept).unwrap().lines().count(), 3);
+    }
+
     let other = watch.replace("--text text.txt", "--text general.txt");
     let refused = desk.refused(&other);
     assert!(

@@ -63,6 +63,27 @@ impl Checkpoint {
     }
 }
 
+/// What tells a model from another that is written under its name later: the bytes of its files, and when the last of them was changed. What a
+/// trainer keeps beside a model does not count.
+pub(super) fn written(look: &Look) -> String {
+    let is_of_model = |path: &Path| {
+        ends(path, "safetensors") || ends(path, "gguf") || path.ends_with("config.json")
+    };
+    let files = look.iter().filter(|(path, ..)| is_of_model(path));
+    let (mut bytes, mut changed) = (0, None);
+    for (_, size, time) in files {
+        bytes += size;
+        changed = changed.max(*time);
+    }
+    let since = changed.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let seconds = since.unwrap_or_default();
+    format!(
+        "{bytes} bytes, {}.{:09} s",
+        seconds.as_secs(),
+        seconds.subsec_nanos()
+    )
+}
+
 fn seen(path: PathBuf) -> Option<(PathBuf, u64, Option<SystemTime>)> {
     let metadata = fs::metadata(&path).ok()?;
     let changed = metadata.modified().ok();
@@ -71,7 +92,6 @@ fn seen(path: PathBuf) -> Option<(PathBuf, u64, Option<SystemTime>)> {
 
 /// Does it look like a model, or the beginning of one?
 fn is_model(path: &Path) -> bool {
-    let ends = |path: &Path, ending: &str| path.extension().is_some_and(|e| e == ending);
     if !path.is_dir() {
         return ends(path, "gguf");
     }
@@ -80,6 +100,10 @@ fn is_model(path: &Path) -> bool {
     };
     let mut files = entries.filter_map(Result::ok).map(|entry| entry.path());
     files.any(|file| ends(&file, "safetensors") || file.ends_with("config.json"))
+}
+
+fn ends(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|e| e == ending)
 }
 
 /// The step in a name: the number after the last of the words that trainers put before it, else the last number.
@@ -157,8 +181,13 @@ mod tests {
         let of_20 = list(folder.path()).unwrap().swap_remove(0);
         let before = of_20.look();
         assert_eq!(of_20.look(), before);
-        fs::write(of_20.path.join("config.json"), "{}").unwrap();
+        let as_written = || written(&of_20.look().unwrap());
+        let at_first = as_written();
+        fs::write(of_20.path.join("optimizer.pt"), "…").unwrap();
         assert_ne!(of_20.look(), before);
+        assert_eq!(as_written(), at_first);
+        fs::write(of_20.path.join("config.json"), "{ }").unwrap();
+        assert_ne!(as_written(), at_first);
         fs::remove_dir_all(&of_20.path).unwrap();
         assert_eq!(of_20.look(), None);
         fs::write(folder.path().join("epoch-100.gguf"), "").unwrap();

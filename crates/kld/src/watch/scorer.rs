@@ -217,16 +217,16 @@ impl Scorer<'_> {
         self.scores.path()
     }
 
-    /// Scores the first checkpoint that is new; false where there is none, or the user asked for an end. Who is patient scores only what
+    /// Scores the first checkpoint that is new, or was written anew; false where there is none, or the user asked for an end. Who is patient scores only what
     /// has not changed since the last call, because a trainer may still be writing it.
     pub(super) fn score_next(&mut self, is_patient: bool) -> anyhow::Result<bool> {
         for checkpoint in list(self.folder)? {
-            if self.scores.has(&checkpoint) {
-                continue;
-            }
             let Some(look) = checkpoint.look() else {
                 continue;
             };
+            if self.scores.has(&checkpoint, &look) {
+                continue;
+            }
             let last = self.left_out.get(&checkpoint.name);
             let is_same = last.is_some_and(|(last, _)| *last == look);
             let is_known_bad = is_same && last.is_some_and(|(_, why)| !why.is_empty());
@@ -241,7 +241,7 @@ impl Scorer<'_> {
                 Ok(None) => return Ok(false),
                 Ok(Some(score)) if checkpoint.look().as_ref() == Some(&look) => {
                     self.left_out.remove(&checkpoint.name);
-                    self.scores.add(&checkpoint, score)?;
+                    self.scores.add(&checkpoint, &look, score)?;
                     return Ok(true);
                 }
                 // It was written to meanwhile.
@@ -258,7 +258,9 @@ impl Scorer<'_> {
     /// Why checkpoints that are there have no score.
     pub(super) fn warnings(&self) -> Vec<String> {
         let told = |(name, (_, why)): (&String, &(Look, String))| match why.as_str() {
-            "" => format!("{name} is new; it is scored once nothing in it changes any more"),
+            "" => format!(
+                "{name} was written just now; it is scored once nothing in it changes any more"
+            ),
             why => format!("{name} is left out until it changes: {why}"),
         };
         self.left_out.iter().map(told).collect()

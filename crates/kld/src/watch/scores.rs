@@ -1,7 +1,8 @@
-//! Scores of checkpoints that are kept: a line of JSON each, so that none is scored twice and anybody can read them.
+//! Scores of checkpoints that are kept: a line of JSON each, so that none is scored twice and anybody can read them. One that was written anew
+//! under its name has a line more, and the last one counts.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
@@ -10,7 +11,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::{Map, Value};
 
-use super::checkpoints::Checkpoint;
+use super::checkpoints::{Checkpoint, Look, written};
 
 /// The file, open at its end.
 pub(super) struct Scores {
@@ -18,7 +19,8 @@ pub(super) struct Scores {
     file: File,
     /// What checkpoints are scored against: models and texts, by hash.
     against: Value,
-    known: BTreeSet<String>,
+    /// How each checkpoint was written when it was scored; `None` where a line does not tell.
+    known: BTreeMap<String, Option<String>>,
 }
 
 impl Scores {
@@ -29,7 +31,7 @@ impl Scores {
             other => other.with_context(|| format!("cannot read {}", path.display()))?,
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let mut known = BTreeSet::new();
+        let mut known = BTreeMap::new();
         for (number, line) in (1..).zip(text[..whole].lines()) {
             let no_score = || {
                 format!(
@@ -46,7 +48,8 @@ impl Scores {
                 path.display(),
                 line["against"]
             );
-            known.insert(name.to_owned());
+            let written = line["written"].as_str().map(str::to_owned);
+            known.insert(name.to_owned(), written);
         }
         let cannot = || {
             format!(
@@ -69,25 +72,30 @@ impl Scores {
         &self.path
     }
 
-    pub(super) fn has(&self, checkpoint: &Checkpoint) -> bool {
-        self.known.contains(&checkpoint.name)
+    /// Is there a score of a checkpoint as it is now?
+    pub(super) fn has(&self, checkpoint: &Checkpoint, look: &Look) -> bool {
+        let known = self.known.get(&checkpoint.name);
+        known.is_some_and(|known| known.as_ref().is_none_or(|known| *known == written(look)))
     }
 
-    /// Keeps the score of a checkpoint.
+    /// Keeps the score of a checkpoint that looked so.
     pub(super) fn add(
         &mut self,
         checkpoint: &Checkpoint,
+        look: &Look,
         score: Map<String, Value>,
     ) -> anyhow::Result<()> {
         let mut line = Map::new();
         line.insert("step".to_owned(), checkpoint.step.into());
         line.insert("checkpoint".to_owned(), checkpoint.name.clone().into());
+        let written = written(look);
+        line.insert("written".to_owned(), written.clone().into());
         line.extend(score);
         line.insert("against".to_owned(), self.against.clone());
         let line = Value::from(line).to_string() + "\n";
-        let written = self.file.write_all(line.as_bytes());
-        written.with_context(|| format!("cannot write {}", self.path.display()))?;
-        self.known.insert(checkpoint.name.clone());
+        let done = self.file.write_all(line.as_bytes());
+        done.with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.known.insert(checkpoint.name.clone(), Some(written));
         Ok(())
     }
 }
