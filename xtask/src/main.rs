@@ -136,6 +136,7 @@ fn golden() -> Result<()> {
     };
     python("golden/kernels/generate.py", &[])?;
     python("golden/dist/generate.py", &[])?;
+    python("golden/score/generate.py", &[])?;
     python("golden/suggest/generate.py", &[])?;
     python("golden/suggest/words.py", &[])?;
     python("golden/text/generate.py", &[])?;

@@ -31,7 +31,9 @@ pub use quality::{
     Quality, QualityBody, Quantiles, Quantization, RepeatedSpan, Verdict,
 };
 pub use recording::RecordingInfo;
-pub use score::{Calibration, CalibrationBin, FragmentScore, FrequencyKl, Score, TokenShare};
+pub use score::{
+    Calibration, CalibrationBin, FragmentScore, FrequencyErrors, FrequencyKl, Score, TokenShare,
+};
 pub use suggest::{Adaptation, BaseModel, Following, Measure, NextWord, NextWords, Suggest};
 pub use text::{
     Body, Contributor, Contributors, Counted, CountedUnit, OneSidedTerms, Others, PartKind, Parts,

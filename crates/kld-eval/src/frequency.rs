@@ -4,6 +4,8 @@
 //! there. Even a text that was drawn from the model would not give D(P‖Q) = 0, because P is a sample: how large it would be
 //! is measured by drawing such texts, one token from every predicted distribution.
 
+mod groups;
+
 use std::collections::HashMap;
 
 use kld_core::{
@@ -12,6 +14,8 @@ use kld_core::{
 };
 use kld_kernels::divergence::{Divergence, from_probs};
 use rand::{RngExt, rngs::StdRng};
+
+pub(crate) use groups::Groups;
 
 /// Texts drawn from the model.
 pub const DRAWS: usize = 8;
@@ -88,25 +92,32 @@ impl Frequencies {
     /// The divergence of the frequencies from the expectation, and the tokens that carry it.
     #[must_use]
     pub fn result(&self, text: &Transcript) -> FrequencyKl {
-        let n = self.positions.max(1) as f64;
-        let q: Vec<f64> = self.expected.iter().map(|sum| sum / n).collect();
-        let divergence =
-            |d: Divergence, counts: &HashMap<u32, u64>| from_probs(d, &self.shares(counts), &q);
-        let floor = self
-            .drawn
-            .iter()
-            .map(|counts| divergence(Divergence::Kl, counts))
-            .sum::<f64>()
-            / DRAWS as f64;
+        let q = self.mean_expectation();
         let (under, over) = self.contributions(text);
         FrequencyKl {
-            kl: divergence(Divergence::Kl, &self.observed),
-            reverse_kl: divergence(Divergence::ReverseKl, &self.observed),
-            js: divergence(Divergence::Js, &self.observed),
-            sampling_floor: floor,
+            kl: self.divergence(Divergence::Kl, &self.observed, &q),
+            reverse_kl: self.divergence(Divergence::ReverseKl, &self.observed, &q),
+            js: self.divergence(Divergence::Js, &self.observed, &q),
+            sampling_floor: self.floor(&q),
+            errors: None,
             under_predicted: under,
             over_predicted: over,
         }
+    }
+
+    fn mean_expectation(&self) -> Vec<f64> {
+        let n = self.positions.max(1) as f64;
+        self.expected.iter().map(|sum| sum / n).collect()
+    }
+
+    fn divergence(&self, divergence: Divergence, counts: &HashMap<u32, u64>, q: &[f64]) -> f64 {
+        from_probs(divergence, &self.shares(counts), q)
+    }
+
+    /// Mean D(P̂‖Q) of the texts drawn from the model.
+    fn floor(&self, q: &[f64]) -> f64 {
+        let of = |counts| self.divergence(Divergence::Kl, counts, q);
+        self.drawn.iter().map(of).sum::<f64>() / DRAWS as f64
     }
 
     fn shares(&self, counts: &HashMap<u32, u64>) -> Vec<f64> {
@@ -117,18 +128,24 @@ impl Frequencies {
         shares
     }
 
+    /// A token's part of D(P‖Q).
+    fn contribution(&self, token: u32) -> f64 {
+        let n = self.positions.max(1) as f64;
+        let count = self.observed.get(&token).copied().unwrap_or(0);
+        let (p, q) = (count as f64 / n, self.expected[token as usize] / n);
+        if count == 0 {
+            q
+        } else {
+            p * (p / q).ln() - p + q
+        }
+    }
+
     /// The tokens that the text has more often than expected, and those it has less often.
     fn contributions(&self, text: &Transcript) -> (Vec<TokenShare>, Vec<TokenShare>) {
-        let n = self.positions.max(1) as f64;
         let of = |(token, expected): (usize, &f64)| {
-            let count = self.observed.get(&(token as u32)).copied().unwrap_or(0);
-            let (p, q) = (count as f64 / n, expected / n);
-            let contribution = if count == 0 {
-                q
-            } else {
-                p * (p / q).ln() - p + q
-            };
-            (token as u32, count, *expected, contribution)
+            let token = token as u32;
+            let count = self.observed.get(&token).copied().unwrap_or(0);
+            (token, count, *expected, self.contribution(token))
         };
         let mut all: Vec<_> = self.expected.iter().enumerate().map(of).collect();
         all.sort_by(|a, b| b.3.total_cmp(&a.3).then(a.0.cmp(&b.0)));
@@ -144,6 +161,7 @@ impl Frequencies {
                     count,
                     expected,
                     contribution,
+                    estimate: None,
                 })
                 .collect()
         };

@@ -332,13 +332,6 @@ pub(crate) fn protocol(p: &ProtocolRecord) -> String {
     )
 }
 
-/// The last part of a path.
-pub(crate) fn file_name(name: &str) -> &str {
-    name.rsplit('/')
-        .find(|part| !part.is_empty())
-        .unwrap_or(name)
-}
-
 fn errors(c: &Candidate) -> String {
     let unit = c.errors_clustered_by.name();
     let plural = if c.clusters == 1 { "" } else { "s" };

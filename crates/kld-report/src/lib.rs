@@ -12,6 +12,7 @@ pub mod format;
 mod html;
 mod info;
 mod markdown;
+mod names;
 mod pairs;
 mod quality;
 mod ranking;
@@ -34,7 +35,7 @@ pub use csv_table::Csv;
 pub use html::comparison::Html;
 pub use info::InfoTable;
 pub use markdown::Markdown;
-pub use ranking::short_name;
+pub use names::{file_name, short_names};
 pub use tokens::Tokens;
 
 /// Writes results of type `R` in one format.

@@ -13,8 +13,9 @@ use kld_core::{
 
 use crate::{
     Exporter,
-    compare::{file_name, model, protocol},
+    compare::{model, protocol},
     format::{bytes, count, digits, fixed, percent, plain, plus_minus, significant},
+    names::{file_name, short_names},
 };
 
 /// Markdown with a block for each candidate's model card.
@@ -72,7 +73,7 @@ fn row(result: &Comparison, index: usize) -> String {
         None => "–",
     };
     let cells = [
-        escaped(file_name(&c.model.name)),
+        escaped(short_names(&result.candidates)[index]),
         bytes(c.model.bytes),
         fixed(c.model.bits_per_weight(), 2),
         plus_minus(&c.kl.mean),
@@ -88,6 +89,7 @@ fn row(result: &Comparison, index: usize) -> String {
 
 /// What the table means, and what to know before trusting it.
 fn remarks(result: &Comparison) -> String {
+    let names = short_names(&result.candidates);
     let mut remarks = Vec::new();
     if let Some(ranking) = &result.ranking {
         remarks.push(
@@ -98,11 +100,9 @@ fn remarks(result: &Comparison) -> String {
         remarks.extend(ranking.notes.iter().map(|note| escaped(note)));
     }
     if let Some(pick) = &result.pick {
-        let picked = pick
-            .candidate
-            .and_then(|index| result.candidates.get(index));
+        let picked = pick.candidate.and_then(|index| names.get(index));
         remarks.push(match picked {
-            Some(c) => format!("Picked: **{}**.", escaped(file_name(&c.model.name))),
+            Some(name) => format!("Picked: **{}**.", escaped(name)),
             None => {
                 "Picked: **none**, because none of the candidates is what was asked for.".to_owned()
             }
@@ -122,8 +122,8 @@ fn remarks(result: &Comparison) -> String {
             count(result.protocol.windows as u64)
         ));
     }
-    for c in &result.candidates {
-        let name = escaped(file_name(&c.model.name));
+    for (c, name) in result.candidates.iter().zip(&names) {
+        let name = escaped(name);
         remarks.extend(c.warnings.iter().map(|w| format!("{name}: {}", escaped(w))));
     }
     remarks

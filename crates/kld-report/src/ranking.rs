@@ -10,8 +10,12 @@ use kld_core::{
 use crate::{
     Terminal,
     format::{bytes, fixed, percent, plain, plus_minus, share, shortened, significant},
+    names::short_names,
     table::layout,
 };
+
+/// Letters of a name, at most.
+pub(crate) const NAME_WIDTH: usize = 40;
 
 impl Terminal {
     /// All candidates at a glance, best first; nothing for one.
@@ -32,12 +36,14 @@ impl Terminal {
             "ppl ratio",
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
+        let names = short_names(&result.candidates);
         let mut above = None;
         for ranked in &ranking.ranked {
             if let Some(candidate) = result.candidates.get(ranked.candidate) {
                 let over = above.and_then(|above| ranking.pair(above, ranked.candidate));
                 let over = over.map(|pair| self.gain(&pair.difference));
-                rows.push(self.ranked(ranked, candidate, over.unwrap_or_default()));
+                let name = shortened(names[ranked.candidate], NAME_WIDTH);
+                rows.push(self.ranked(ranked, name, candidate, over.unwrap_or_default()));
             }
             above = Some(ranked.candidate);
         }
@@ -50,14 +56,14 @@ impl Terminal {
         layout("", &rows) + &legend(ranking)
     }
 
-    fn ranked(self, ranked: &Ranked, c: &Candidate, over: String) -> Vec<String> {
+    fn ranked(self, ranked: &Ranked, name: String, c: &Candidate, over: String) -> Vec<String> {
         let front = match ranked.front {
             Front::On => "●",
             Front::Unproven => "○",
             Front::Off => "",
         };
         vec![
-            short_name(c),
+            name,
             ranked.groups.clone(),
             bytes(c.model.bytes),
             fixed(ranked.bits_per_weight, 2),
@@ -111,15 +117,21 @@ impl Terminal {
             ),
             Wanted::MaxSize(limit) => format!("the closest of at most {}", bytes(limit)),
         };
-        let found = pick.candidate.and_then(|index| candidates.get(index));
+        let short = short_names(candidates);
+        let found = pick
+            .candidate
+            .and_then(|index| candidates.get(index).zip(short.get(index)));
         let answer = match found {
-            Some(c) => format!("{}  {}", short_name(c), self.size_and_kl(c)),
+            Some((c, name)) => {
+                format!("{}  {}", shortened(name, NAME_WIDTH), self.size_and_kl(c))
+            }
             None if pick.complete => "NONE of the candidates".to_owned(),
             None => "NONE: not all windows were measured".to_owned(),
         };
         let names = |indices: &[usize]| {
-            let named = indices.iter().filter_map(|index| candidates.get(*index));
-            named.map(short_name).collect::<Vec<_>>().join(", ")
+            let named = indices.iter().filter_map(|index| short.get(*index));
+            let named = named.map(|name| shortened(name, NAME_WIDTH));
+            named.collect::<Vec<_>>().join(", ")
         };
         let mut text = format!("pick       {asked}: {answer}\n");
         if !pick.straddling.is_empty() {
@@ -169,12 +181,4 @@ fn legend(ranking: &Ranking) -> String {
         text.push_str(&format!("note: {}\n", plain(note)));
     }
     text
-}
-
-/// The last part of the name.
-#[must_use]
-pub fn short_name(c: &Candidate) -> String {
-    let name = &c.model.name;
-    let last = name.rsplit('/').find(|part| !part.is_empty());
-    shortened(last.unwrap_or(name), 40)
 }

@@ -73,14 +73,21 @@ impl Terminal {
     }
 
     pub(crate) fn frequency(self, f: &FrequencyKl) -> String {
-        let value = |nats: f64| significant(nats * self.unit.per_nat());
         let unit = self.unit.name();
         let mut text = format!(
             "  token frequencies of the text (P) against what the model expected (Q)\n    KL(P‖Q) {} {unit} (a text drawn from the model would have {}); JS {} {unit}\n",
-            value(f.kl),
-            value(f.sampling_floor),
-            value(f.js),
+            self.value_or_estimate(f.kl, f.errors.as_ref().map(|e| &e.kl)),
+            self.value_or_estimate(f.sampling_floor, None),
+            self.value_or_estimate(f.js, f.errors.as_ref().map(|e| &e.js)),
         );
+        if let Some(errors) = &f.errors {
+            let (excess, by) = (self.in_unit(&errors.excess), errors.clustered_by.name());
+            text += &format!(
+                "    excess  {} {unit} more than a drawn text, errors by leaving out each of {} groups of {by}s\n",
+                plus_minus(&excess),
+                errors.groups
+            );
+        }
         text += &self
             .token_shares("under-predicted", &f.under_predicted, SHOWN)
             .text();
@@ -90,6 +97,14 @@ impl Terminal {
         text
     }
 
+    /// Nats in the unit shown, with an error where one is known.
+    pub(crate) fn value_or_estimate(self, nats: f64, estimate: Option<&Estimate>) -> String {
+        match estimate {
+            Some(estimate) => plus_minus(&self.in_unit(estimate)),
+            None => significant(nats * self.unit.per_nat()),
+        }
+    }
+
     /// Tokens with what the text has of them and what was expected.
     pub(crate) fn token_shares(self, title: &str, tokens: &[TokenShare], shown: usize) -> Block {
         let row = |t: &TokenShare| {
@@ -97,7 +112,7 @@ impl Terminal {
                 t.text.clone(),
                 count(t.count),
                 significant(t.expected),
-                significant(t.contribution * self.unit.per_nat()),
+                self.value_or_estimate(t.contribution, t.estimate.as_ref()),
             ]
         };
         Block::of(

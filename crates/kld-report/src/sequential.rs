@@ -8,8 +8,9 @@ use kld_core::{
 
 use crate::{
     Terminal,
-    format::{count, fixed, significant},
-    ranking::short_name,
+    format::{count, fixed, shortened, significant},
+    names::short_names,
+    ranking::NAME_WIDTH,
     table::layout,
 };
 
@@ -28,7 +29,8 @@ impl Terminal {
         ];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         let pairs = run.intervals.iter().zip(&result.candidates);
-        rows.extend(pairs.map(|(interval, c)| self.known_to(run, interval, c)));
+        let named = pairs.zip(short_names(&result.candidates));
+        rows.extend(named.map(|((interval, c), name)| self.known_to(run, interval, name, c)));
         let state = match (run.reached, result.run.complete) {
             (true, _) => "reached",
             (false, true) => "NOT reached",
@@ -49,7 +51,13 @@ impl Terminal {
         )
     }
 
-    fn known_to(self, run: &Sequential, interval: &Estimate, c: &Candidate) -> Vec<String> {
+    fn known_to(
+        self,
+        run: &Sequential,
+        interval: &Estimate,
+        name: &str,
+        c: &Candidate,
+    ) -> Vec<String> {
         let range = |e: &Estimate| {
             let ends = self.scaled(e);
             ends.low
@@ -60,7 +68,7 @@ impl Terminal {
         };
         let half = run.requested.half_width(interval);
         vec![
-            short_name(c),
+            shortened(name, NAME_WIDTH),
             significant(interval.value * self.unit.per_nat()),
             range(interval),
             half.map_or("–".to_owned(), |half| {

@@ -9,6 +9,7 @@ mod mauve;
 mod overlap;
 mod pca;
 mod product;
+mod race;
 
 pub use diversity::{Corpus, DiversityOptions, diversity};
 pub use features::Features;

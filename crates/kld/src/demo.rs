@@ -9,7 +9,7 @@ use kld_core::estimate::Estimate;
 use kld_core::result::{Candidate, Comparison};
 use kld_eval::compare::Keep;
 use kld_models::tensor_file;
-use kld_report::{Glance, Html, format, short_name};
+use kld_report::{Glance, Html, file_name, format};
 
 use crate::{
     args::WorkArgs,
@@ -152,7 +152,7 @@ fn notes(result: &Comparison) -> Vec<String> {
     if let (Some(near), Some(far)) = (by_kl.first(), by_kl.last()) {
         notes.push(format!(
             "{} is {} nats per token from P and has another most likely token at {} of all positions;\n{} is {} nats away and has another at {}.",
-            short_name(near), kl(near), differing(near), short_name(far), kl(far), differing(far),
+            file_name(&near.model.name), kl(near), differing(near), file_name(&far.model.name), kl(far), differing(far),
         ));
     }
     let pairs = by_kl.iter().enumerate();
@@ -163,9 +163,9 @@ fn notes(result: &Comparison) -> Vec<String> {
     if let Some((near, far)) = missed.max_by(|a, b| widest(a).total_cmp(&widest(b))) {
         notes.push(format!(
             "Perplexity alone would have misled you: it puts {} (×{}) nearer to P than {} (×{}), which is\n{} times as near by KL. Perplexity looks at the token that came, KL at all that could have come.",
-            short_name(far),
+            file_name(&far.model.name),
             format::plus_minus(&far.perplexity.ratio),
-            short_name(near),
+            file_name(&near.model.name),
             format::plus_minus(&near.perplexity.ratio),
             format::digits(far.kl.mean.value / near.kl.mean.value, 2),
         ));

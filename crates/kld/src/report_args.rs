@@ -59,7 +59,7 @@ pub(crate) struct ReportArgs {
 
 impl ReportArgs {
     /// Opens the outputs before the work begins; none of them may be one of `inputs`.
-    pub(crate) fn open(&self, inputs: &[&Path]) -> anyhow::Result<Outputs> {
+    pub(crate) fn open(&self, inputs: &[&Path]) -> anyhow::Result<ComparisonOutputs> {
         let files = [
             &self.json,
             &self.csv,
@@ -69,7 +69,7 @@ impl ReportArgs {
         ];
         refuse_overwriting(&files.map(Option::as_ref), inputs)?;
         let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
-        Ok(Outputs {
+        Ok(ComparisonOutputs {
             json: open(&self.json)?,
             csv: open(&self.csv)?,
             html: open(&self.html)?,
@@ -116,9 +116,9 @@ impl ReportArgs {
     }
 }
 
-/// The opened outputs.
+/// The opened outputs of a comparison.
 #[derive(Debug)]
-pub(crate) struct Outputs {
+pub(crate) struct ComparisonOutputs {
     json: Option<Output>,
     csv: Option<Output>,
     html: Option<Output>,
@@ -127,7 +127,7 @@ pub(crate) struct Outputs {
     unit: Unit,
 }
 
-impl Outputs {
+impl ComparisonOutputs {
     /// Does any of them show single tokens?
     pub(crate) fn shows_tokens(&self) -> bool {
         self.html.is_some() || self.tokens.is_some()

@@ -190,7 +190,8 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     let outputs = Outputs::open(json, html, unit)?;
     let before = args.state.read()?;
     if let Some(text) = model.strip_prefix("ngram:") {
-        let made = base::from_text(text, usize::from(args.order), &args.reading())?;
+        let reading = args.reading(base::MOST_TEXT);
+        let made = base::from_text(text, usize::from(args.order), &reading)?;
         return suggest(args, model, Base::NGrams(&made), before, outputs);
     }
     let observer = Terminal::listening()?;
@@ -232,10 +233,12 @@ fn suggest(
 }
 
 impl SuggestArgs {
-    fn reading(&self) -> ReadOptions {
+    /// How texts are read of which so many bytes, all together, may be held in memory.
+    fn reading(&self, most_bytes: usize) -> ReadOptions {
         ReadOptions {
             field: self.field.clone(),
             lossy: self.lossy,
+            most_bytes,
             ..ReadOptions::default()
         }
     }

@@ -8,7 +8,11 @@
 #[path = "desk/mod.rs"]
 mod desk;
 
-use std::{fs, io::Write, process::Stdio};
+use std::{
+    env, fs,
+    io::Write,
+    process::{Command, Output, Stdio},
+};
 
 use desk::{Desk, stderr};
 use serde_json::Value;
@@ -154,6 +158,81 @@ fn an_editor_is_served_line_by_line_and_what_it_taught_is_kept() {
     assert!(answers[2]["error"].is_string());
     assert_eq!(words(&answers[3]), ["quokka"]);
     assert_eq!(words(&serve("{\"prefix\":\"the quo\"}\n")[0]), ["quokka"]);
+}
+
+/// Runs the program on a pseudo-terminal; see `desk/type.py` for the steps. `None` where there is no Python to make one.
+#[cfg(unix)]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn typed(desk: &Desk, arguments: &str, steps: &Value) -> Option<Output> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/desk/type.py");
+    let output = Command::new("python3")
+        .arg(script)
+        .arg(steps.to_string())
+        .arg(env!("CARGO_BIN_EXE_kld"))
+        .args(arguments.split_whitespace())
+        .current_dir(desk.folder.path())
+        .output();
+    if let Err(error) = &output {
+        let in_ci = env::var("CI").as_deref() == Ok("true");
+        assert!(!in_ci, "python3 does not start: {error}");
+        eprintln!("skipped: the terminal is Python's, and python3 does not start: {error}");
+    }
+    output.ok()
+}
+
+#[test]
+#[cfg(unix)]
+fn somebody_types_on_a_terminal_and_takes_what_is_suggested() {
+    let desk = desk();
+    let steps = serde_json::json!([
+        ["1 the", "the qui"],
+        ["1 quick", "\t"],
+        ["1 brown", "1"],
+        ["the quick brown ", "\r"],
+        ["1 ", "\u{4}"],
+        ["17 characters with 10 keys", ""],
+    ]);
+    let arguments = "suggest ngram:base.txt --history history.txt --state me.json --demo";
+    let Some(output) = typed(&desk, arguments, &steps) else {
+        return;
+    };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}{}", stderr(&output));
+    let state = desk.printed("suggest --state me.json --inspect");
+    // The 780 words of the history and the three that were typed.
+    assert!(state.contains("783 words learnt"), "{state}");
+}
+
+#[test]
+fn an_endless_line_is_refused_before_memory_runs_out() {
+    let desk = desk();
+    let refused = |arguments: &str| {
+        let mut child = (desk.command(arguments))
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let words = "one line of words without an end ".repeat(1 << 15);
+        // A gigabyte, if the program would take it.
+        let _refused = (0..1000).find(|_| stdin.write_all(words.as_bytes()).is_err());
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        stderr(&output)
+    };
+    for (arguments, said) in [
+        (
+            "suggest ngram:base.txt --history -",
+            "more than 64 MB of text",
+        ),
+        ("suggest ngram:- --prefix one", "more than 256 MB of text"),
+        ("text - --expected p.gguf", "more than 64 MB of text"),
+    ] {
+        let stderr = refused(arguments);
+        assert!(stderr.contains(said), "{arguments}: {stderr}");
+        assert!(stderr.contains("hint: `kld text sample`"), "{stderr}");
+    }
 }
 
 #[test]

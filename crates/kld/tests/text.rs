@@ -309,12 +309,32 @@ fn a_text_is_compared_with_what_a_model_expects() {
     assert_eq!(found["schema"], "kld.text-expected/1");
     assert_eq!(found["documents"].as_array().unwrap().len(), 60);
     assert!(found["frequency"]["kl"].as_f64().unwrap() > 0.0);
+    let errors = &found["frequency"]["errors"];
+    assert_eq!(
+        (&errors["clustered_by"], &errors["groups"]),
+        (&"fragment".into(), &20.into())
+    );
+    for (name, value) in [
+        ("kl", &found["frequency"]["kl"]),
+        (
+            "excess",
+            &(found["frequency"]["kl"].as_f64().unwrap()
+                - found["frequency"]["sampling_floor"].as_f64().unwrap())
+            .into(),
+        ),
+    ] {
+        assert_eq!(&errors[name]["value"], value);
+        assert!(errors[name]["standard_error"].as_f64().unwrap() > 0.0);
+    }
+    let token = &found["frequency"]["under_predicted"][0];
+    assert_eq!(token["estimate"]["value"], token["contribution"]);
     let table = printed(
         folder.path(),
         &format!("a.jsonl --expected {model} --context 64"),
     );
     assert!(
-        table.contains("by document, largest excess first"),
+        table.contains("by document, largest excess first")
+            && table.contains("errors by leaving out each of 20 groups of fragments"),
         "{table}"
     );
     let stderr = refused(

@@ -72,10 +72,31 @@ pub struct FrequencyKl {
     /// Mean D(P̂‖Q) of samples of the same size drawn from Q itself: what `kl` would be if the text agreed with the model.
     #[serde(with = "crate::number")]
     pub sampling_floor: f64,
+    /// How sure this is; not where there is one window alone, nor for a single fragment of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<FrequencyErrors>,
     /// Tokens that the text has more often than the model expected, largest contribution first.
     pub under_predicted: Vec<TokenShare>,
     /// Tokens that the text has less often than the model expected, largest contribution first.
     pub over_predicted: Vec<TokenShare>,
+}
+
+/// How sure a [`FrequencyKl`] is: by the delete-a-group jackknife over at most 20 groups of fragments, or of windows of the only fragment.
+///
+/// `kl` and `js` are those of the sample, so their intervals tell what another such text of this length would show; `excess` is the one
+/// to compare with 0, or with that of a text of another length.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FrequencyErrors {
+    /// What the groups are made of.
+    pub clustered_by: ClusterUnit,
+    /// Number of groups, each left out once.
+    pub groups: usize,
+    /// D(P‖Q) in nats.
+    pub kl: Estimate,
+    /// Jensen–Shannon divergence.
+    pub js: Estimate,
+    /// `kl` less `sampling_floor`.
+    pub excess: Estimate,
 }
 
 /// A token's share of the text and of the expectation.
@@ -92,6 +113,9 @@ pub struct TokenShare {
     /// Its part of the divergence, p·ln(p/q) − p + q ≥ 0, in nats; these parts add up to D(P‖Q).
     #[serde(with = "crate::number")]
     pub contribution: f64,
+    /// The same with its error, where the [`FrequencyKl`] has errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
 }
 
 /// How far the model's confidence can be believed: confidence is the probability of its most likely token.

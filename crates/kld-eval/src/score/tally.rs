@@ -11,7 +11,10 @@ use super::{
     Sums, WindowScore, columns,
     sums::{bits_per_byte, calibration, clusters, per_position, perplexity},
 };
-use crate::{frequency::Frequencies, warning};
+use crate::{
+    frequency::{Frequencies, Groups},
+    warning,
+};
 
 /// Windows counted, in the order of the text.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub struct Tally<'a> {
     /// Of the fragments before it.
     fragments: BTreeMap<u32, FrequencyKl>,
     all: Frequencies,
+    groups: Groups,
 }
 
 impl<'a> Tally<'a> {
@@ -36,6 +40,7 @@ impl<'a> Tally<'a> {
             current: None,
             fragments: BTreeMap::new(),
             all: Frequencies::new(columns(plan)),
+            groups: Groups::new(plan),
         }
     }
 
@@ -48,6 +53,7 @@ impl<'a> Tally<'a> {
         let nothing = || (fragment, Frequencies::new(columns(self.plan)));
         let (_, current) = self.current.get_or_insert_with(nothing);
         current.merge(&window.frequencies);
+        self.groups.add(window.window as usize, &window.frequencies);
         self.windows.push((fragment, window.sums.clone()));
     }
 
@@ -73,6 +79,8 @@ impl<'a> Tally<'a> {
     #[must_use]
     pub fn conclude(mut self, run: RunRecord) -> Score {
         self.close_fragment();
+        let mut frequency = self.all.result(&self.plan.transcript);
+        self.groups.add_errors(&self.all, &mut frequency);
         let windows = &self.windows[..];
         let sums = Sums::over(windows.iter().map(|(_, sums)| sums));
         let (errors_clustered_by, (clusters, effective_clusters)) = clusters(windows);
@@ -91,7 +99,7 @@ impl<'a> Tally<'a> {
             bits_per_byte: bits_per_byte(windows),
             entropy: per_position(windows, |s| s.entropy),
             top1_hit_rate: per_position(windows, |s| s.hits as f64).within(0.0, 1.0),
-            frequency: self.all.result(&self.plan.transcript),
+            frequency,
             calibration: calibration(&sums, windows),
             warnings: warnings(self.plan, &sums, windows),
             padding_mass: sums.mean_padding_mass(),

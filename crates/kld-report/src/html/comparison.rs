@@ -12,8 +12,9 @@ use maud::{Markup, html};
 use super::{Page, section, tabs};
 use crate::{
     Exporter,
-    compare::{file_name, model, protocol},
+    compare::{model, protocol},
     format::{count, plus_minus, share, shortened, significant},
+    names::{self, file_name},
 };
 
 /// Bytes that all sections together may take: with head, style and scripts a page has at most 2 MB.
@@ -111,10 +112,9 @@ fn body(result: &Comparison, names: &[String]) -> Markup {
     }
 }
 
-/// The last part of every candidate's path, without what all have in common, shortened to fit a tab.
+/// What tells the candidates' paths apart, without what all have in common, shortened to fit a tab.
 fn short_names(result: &Comparison) -> Vec<String> {
-    let names = result.candidates.iter().map(|c| file_name(&c.model.name));
-    distinct_parts(&names.collect::<Vec<_>>())
+    distinct_parts(&names::short_names(&result.candidates))
         .into_iter()
         .map(|name| shortened(name, 48))
         .collect()

@@ -11,8 +11,8 @@ use maud::{Markup, html};
 use super::{Page, comparison::Html, section, table, tile};
 use crate::{
     Exporter, Terminal,
-    compare::file_name,
     format::{percent, plus_minus, share, shortened},
+    names::file_name,
     suggest::{adapted, base, next_words},
 };
 

@@ -1,5 +1,7 @@
 //! Features: a row of numbers for each document, such as the last hidden state of a model that has read it.
 
+use rayon::prelude::*;
+
 use crate::{Error, Result};
 
 /// The features of a body of documents: rows of equal width, all finite.
@@ -80,18 +82,7 @@ impl Features {
             });
         }
         let mut values = [&self.values[..], &other.values].concat();
-        for row in values.chunks_exact_mut(self.width) {
-            let norm = row
-                .iter()
-                .map(|x| f64::from(*x).powi(2))
-                .sum::<f64>()
-                .sqrt();
-            if norm > 0.0 {
-                for x in row {
-                    *x = (f64::from(*x) / norm) as f32;
-                }
-            }
-        }
+        values.par_chunks_exact_mut(self.width).for_each(normalize);
         Ok(Self {
             values,
             width: self.width,
@@ -107,10 +98,24 @@ impl Features {
                 .for_each(|(m, x)| *m += f64::from(*x));
         }
         let count = self.count() as f64;
-        for row in self.values.chunks_exact_mut(self.width) {
-            for (x, mean) in row.iter_mut().zip(&mean) {
-                *x = (f64::from(*x) - mean / count) as f32;
-            }
+        let mean: Vec<f64> = mean.into_iter().map(|sum| sum / count).collect();
+        self.values
+            .par_chunks_exact_mut(self.width)
+            .for_each(|row| {
+                for (x, mean) in row.iter_mut().zip(&mean) {
+                    *x = (f64::from(*x) - mean) as f32;
+                }
+            });
+    }
+}
+
+/// Divides a row by its Euclidean norm, if that is not 0.
+fn normalize(row: &mut [f32]) {
+    let squares = row.iter().map(|x| f64::from(*x).powi(2));
+    let norm = squares.sum::<f64>().sqrt();
+    if norm > 0.0 {
+        for x in row {
+            *x = (f64::from(*x) / norm) as f32;
         }
     }
 }

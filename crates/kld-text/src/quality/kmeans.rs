@@ -8,14 +8,19 @@
 //!
 //! How the code differs, without another result:
 //!
-//! 1. Distances are products, |x−c|² = |x|² − 2x·c + |c|², of blocks of points with all centres.
-//! 2. A centre that was not moved cannot attract a point which it did not attract before. So a point whose own centre has not
-//!    gone away from it looks at moved centres only; most centres come to rest after a few rounds.
-//! 3. A bucket that lost all its points gets the point that is farthest from its centre.
+//! 1. Distances are products: |x−c|² = |x|² − 2s with the nearness s = x·c − ½|c|² = (x, 1)·(c, −½|c|²), for blocks of points and
+//!    all centres.
+//! 2. A centre that was not moved is as far from every point as before. So all points look at moved centres, and at those at
+//!    rest only where a point's own centre went farther away than the runner-up was, a bound in the manner of Hamerly (2010);
+//!    most centres come to rest after a few rounds.
+//! 3. A bucket with the same points as before keeps its mean.
+//! 4. A bucket that lost all its points gets the point that is farthest from its centre.
 //!
 //! Starts are drawn as in the reference implementation of MAUVE: k-means++ gives tighter buckets, but more that hold a
 //! single odd document, and with them other scores. Points are dealt to threads in fixed blocks and every mean is summed in
 //! the order of the points, so no bit depends on the number of threads.
+
+use std::cmp::Reverse;
 
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
 use rayon::prelude::*;
@@ -24,6 +29,7 @@ use super::{
     features::Features,
     pca::TASK,
     product::{Groups, TALL, multiply, wide},
+    race::{Finish, Races},
 };
 
 /// How to look for buckets.
@@ -63,10 +69,11 @@ impl KMeans {
             "a start takes one point for each bucket"
         );
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
+        let packed = pack(points);
         let mut best: Option<Buckets> = None;
         for _ in 0..self.starts {
             let drawn = index::sample(&mut random, points.count(), self.buckets);
-            let found = Lloyd::from_points(points, drawn.into_iter()).run(self.rounds);
+            let found = Lloyd::from_points(points, &packed, drawn.into_iter()).run(self.rounds);
             if best.as_ref().is_none_or(|best| found.spread < best.spread) {
                 best = Some(found);
             }
@@ -75,45 +82,80 @@ impl KMeans {
     }
 }
 
+/// The points in blocks as they are multiplied: every round of every start needs them so.
+fn pack(points: &Features) -> Vec<Groups> {
+    let blocks = points.count().div_ceil(TASK);
+    let block = |number: usize| {
+        let end = points.count().min((number + 1) * TASK);
+        pack_some(points, number * TASK..end)
+    };
+    (0..blocks).into_par_iter().map(block).collect()
+}
+
+/// Some points, each with a 1 behind it.
+fn pack_some(points: &Features, which: impl ExactSizeIterator<Item = usize>) -> Groups {
+    let (count, depth) = (which.len(), points.width() + 1);
+    let rows: Vec<f32> = which
+        .flat_map(|i| points.row(i).iter().copied().chain([1.0]))
+        .collect();
+    Groups::of_rows(TALL, depth, count, |i| &rows[i * depth..][..depth])
+}
+
 /// One start under way.
 struct Lloyd<'a> {
     points: &'a Features,
+    packed: &'a [Groups],
     centres: Vec<f32>,
     /// Centres that the last round has moved.
     moved: Vec<bool>,
+    /// Centres whose points are others than at their last move.
+    stale: Vec<bool>,
     nearest: Vec<Nearest>,
 }
 
-/// The nearest centre of a point, and |c|² − 2x·c for it: the squared distance but for |x|².
+/// The nearest of some centres to a point.
 #[derive(Clone, Copy)]
 struct Nearest {
     centre: u32,
-    excess: f32,
+    nearness: f32,
+    /// No other of these centres is nearer than this.
+    runner_up: f32,
 }
 
 impl Nearest {
     const NONE: Self = Self {
         centre: u32::MAX,
-        excess: f32::INFINITY,
+        nearness: f32::NEG_INFINITY,
+        runner_up: f32::NEG_INFINITY,
     };
 
-    /// The nearer of both; of two equally near ones that with the lower number.
+    /// The nearest of the centres of both; of two equally near ones that with the lower number.
     fn or(self, other: Self) -> Self {
-        if (other.excess, other.centre) < (self.excess, self.centre) {
-            other
+        let order = |n: &Self| (n.nearness, Reverse(n.centre));
+        let (first, second) = if order(&other) > order(&self) {
+            (other, self)
         } else {
-            self
-        }
+            (self, other)
+        };
+        let runner_up = first.runner_up.max(second.runner_up).max(second.nearness);
+        Self { runner_up, ..first }
     }
 }
 
 impl<'a> Lloyd<'a> {
-    fn from_points(points: &'a Features, drawn: impl Iterator<Item = usize>) -> Self {
+    fn from_points(
+        points: &'a Features,
+        packed: &'a [Groups],
+        drawn: impl Iterator<Item = usize>,
+    ) -> Self {
         let centres: Vec<f32> = drawn.flat_map(|i| points.row(i)).copied().collect();
+        let buckets = centres.len() / points.width();
         Self {
             points,
-            moved: vec![true; centres.len() / points.width()],
+            packed,
             centres,
+            moved: vec![true; buckets],
+            stale: vec![true; buckets],
             nearest: vec![Nearest::NONE; points.count()],
         }
     }
@@ -128,7 +170,7 @@ impl<'a> Lloyd<'a> {
         // The last move may still have changed what is nearest.
         self.assign();
         Buckets {
-            spread: self.spread(),
+            spread: self.distances().iter().sum(),
             of: self.nearest.iter().map(|n| n.centre).collect(),
             rounds: done,
         }
@@ -136,45 +178,58 @@ impl<'a> Lloyd<'a> {
 
     /// Gives every point to its nearest centre.
     fn assign(&mut self) {
-        let all: Vec<usize> = (0..self.moved.len()).collect();
-        let moved: Vec<usize> = all.iter().copied().filter(|&c| self.moved[c]).collect();
+        let (moved, at_rest): (Vec<usize>, Vec<usize>) =
+            (0..self.moved.len()).partition(|&centre| self.moved[centre]);
         if moved.is_empty() {
             return;
         }
-        let (all, moved) = (Candidates::new(self, all), Candidates::new(self, moved));
-        let mut nearest = std::mem::take(&mut self.nearest);
+        let (moved, at_rest) = (Candidates::new(self, moved), Candidates::new(self, at_rest));
+        let mut nearest = self.nearest.clone();
         nearest
             .par_chunks_mut(TASK)
             .enumerate()
-            .for_each(|(task, nearest)| {
-                self.assign_some(task * TASK, nearest, &all, &moved);
-            });
+            .for_each(|(block, nearest)| self.assign_block(block, nearest, &moved, &at_rest));
+        for (before, now) in self.nearest.iter().zip(&nearest) {
+            if before.centre != now.centre {
+                self.stale[now.centre as usize] = true;
+                if let Some(stale) = self.stale.get_mut(before.centre as usize) {
+                    *stale = true;
+                }
+            }
+        }
         self.nearest = nearest;
     }
 
-    /// The same for the points from number `first` on.
-    fn assign_some(
+    /// The same for one block of points.
+    fn assign_block(
         &self,
-        first: usize,
+        block: usize,
         nearest: &mut [Nearest],
-        all: &Candidates,
         moved: &Candidates,
+        at_rest: &Candidates,
     ) {
-        let before = nearest.to_vec();
-        for nearest in nearest.iter_mut() {
-            if self.moved.get(nearest.centre as usize) != Some(&false) {
-                *nearest = Nearest::NONE;
-            }
+        let mut left = Vec::new();
+        for (i, found) in moved.nearest(&self.packed[block]).into_iter().enumerate() {
+            let before = nearest[i];
+            nearest[i] = if self.moved.get(before.centre as usize) == Some(&false) {
+                found.or(before)
+            } else if found.nearness > before.runner_up {
+                found.or(Nearest {
+                    runner_up: before.runner_up,
+                    ..Nearest::NONE
+                })
+            } else {
+                left.push(i);
+                found
+            };
         }
-        let everyone: Vec<usize> = (0..nearest.len()).collect();
-        moved.attract(self.points, first, &everyone, nearest);
-        // Those that a centre at rest may have now: their own went away, and no other moved one came as near as it was.
-        let went_away = |&i: &usize| {
-            self.moved.get(before[i].centre as usize) == Some(&true)
-                && nearest[i].excess >= before[i].excess
-        };
-        let left: Vec<usize> = everyone.into_iter().filter(went_away).collect();
-        all.attract(self.points, first, &left, nearest);
+        if left.is_empty() {
+            return;
+        }
+        let tiles = pack_some(self.points, left.iter().map(|i| block * TASK + i));
+        for (i, found) in left.iter().zip(at_rest.nearest(&tiles)) {
+            nearest[*i] = nearest[*i].or(found);
+        }
     }
 
     /// Moves every centre to the mean of its points, and those without a point to where they are missed most.
@@ -185,11 +240,13 @@ impl<'a> Lloyd<'a> {
             .centres
             .par_chunks_mut(width)
             .zip(&members)
-            .map(|(centre, members)| {
-                !members.is_empty() && set_to_mean(centre, self.points, members)
+            .zip(&self.stale)
+            .map(|((centre, members), stale)| {
+                *stale && !members.is_empty() && set_to_mean(centre, self.points, members)
             })
             .collect();
         self.moved = moves;
+        self.stale.fill(false);
         let empty: Vec<usize> = (0..members.len())
             .filter(|&c| members[c].is_empty())
             .collect();
@@ -213,7 +270,7 @@ impl<'a> Lloyd<'a> {
         if count == 0 {
             return Vec::new();
         }
-        let distances: Vec<f64> = (0..self.nearest.len()).map(|i| self.distance(i)).collect();
+        let distances = self.distances();
         let mut order: Vec<usize> = (0..distances.len())
             .filter(|&i| distances[i] > 0.0)
             .collect();
@@ -222,11 +279,12 @@ impl<'a> Lloyd<'a> {
         order
     }
 
-    fn spread(&self) -> f64 {
-        (0..self.nearest.len()).map(|i| self.distance(i)).sum()
+    /// Squared distances between points and the centres of their buckets.
+    fn distances(&self) -> Vec<f64> {
+        let points = (0..self.nearest.len()).into_par_iter();
+        points.map(|point| self.distance(point)).collect()
     }
 
-    /// Squared distance between a point and its centre.
     fn distance(&self, point: usize) -> f64 {
         let width = self.points.width();
         let centre = &self.centres[self.nearest[point].centre as usize * width..][..width];
@@ -257,52 +315,92 @@ fn set_to_mean(centre: &mut [f32], points: &Features, members: &[usize]) -> bool
 struct Candidates {
     numbers: Vec<usize>,
     panels: Groups,
-    squares: Vec<f32>,
 }
 
 impl Candidates {
     fn new(lloyd: &Lloyd<'_>, numbers: Vec<usize>) -> Self {
-        let width = lloyd.points.width();
-        let row = |i: usize| &lloyd.centres[numbers[i] * width..][..width];
-        let square = |i| row(i).iter().map(|c| f64::from(*c).powi(2)).sum::<f64>() as f32;
+        let (width, depth) = (lloyd.points.width(), lloyd.points.width() + 1);
+        let mut rows = Vec::with_capacity(numbers.len() * depth);
+        for number in &numbers {
+            let centre = &lloyd.centres[number * width..][..width];
+            rows.extend_from_slice(centre);
+            rows.push((-0.5 * centre.iter().map(|c| f64::from(*c).powi(2)).sum::<f64>()) as f32);
+        }
+        let row = |i: usize| &rows[i * depth..][..depth];
         Self {
-            panels: Groups::of_rows(wide(), width, numbers.len(), row),
-            squares: (0..numbers.len()).map(square).collect(),
+            panels: Groups::of_rows(wide(), depth, numbers.len(), row),
             numbers,
         }
     }
 
-    /// Gives the points `first` + `which` to the nearest of these centres where it is nearer than what they have.
-    fn attract(&self, points: &Features, first: usize, which: &[usize], nearest: &mut [Nearest]) {
-        if which.is_empty() {
-            return;
-        }
-        let row = |i: usize| points.row(first + which[i]);
-        let tiles = Groups::of_rows(TALL, points.width(), which.len(), row);
-        let mut excess = vec![0.0; wide()];
+    /// The nearest of these centres to each of the points.
+    fn nearest(&self, points: &Groups) -> Vec<Nearest> {
+        let mut races = Races::new(points.count());
         multiply(
-            &tiles,
+            points,
             &self.panels,
             self.numbers.len(),
-            |row, column, products| {
-                let excess = &mut excess[..products.len()];
-                let mut least = f32::INFINITY;
-                for ((excess, product), square) in
-                    excess.iter_mut().zip(products).zip(&self.squares[column..])
-                {
-                    *excess = square - 2.0 * product;
-                    least = least.min(*excess);
-                }
-                let nearest = &mut nearest[which[row]];
-                if least <= nearest.excess
-                    && let Some(offset) = excess.iter().position(|e| *e == least)
-                {
-                    *nearest = nearest.or(Nearest {
-                        centre: self.numbers[column + offset] as u32,
-                        excess: least,
-                    });
-                }
-            },
+            |row, column, products| races.enter(row, column, products),
         );
+        let nearest = |finish: Finish| Nearest {
+            centre: self.numbers[finish.column] as u32,
+            nearness: finish.greatest,
+            runner_up: finish.second,
+        };
+        let of_row = |row| races.finish(row).map(nearest);
+        (0..points.count())
+            .map(|row| of_row(row).fold(Nearest::NONE, Nearest::or))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+
+    /// Buckets that skipped a distance too many would leave a point with a centre that is not its nearest.
+    #[test]
+    fn every_point_ends_with_the_nearest_of_the_means() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
+        let values = (0..500 * 5).map(|_| random.random::<f32>());
+        let points = Features::new(values.collect(), 5).unwrap();
+        for seed in 0..10 {
+            let buckets = KMeans {
+                buckets: 60,
+                starts: 1,
+                rounds: 500,
+                seed,
+            }
+            .run(&points);
+            assert!((3..500).contains(&buckets.rounds), "{}", buckets.rounds);
+            let means: Vec<[f64; 5]> = (0..60)
+                .map(|bucket| mean(&points, &buckets, bucket))
+                .collect();
+            for (row, bucket) in points.rows().zip(&buckets.of) {
+                let to = |mean: &[f64; 5]| {
+                    let squares = row
+                        .iter()
+                        .zip(mean)
+                        .map(|(x, m)| (f64::from(*x) - m).powi(2));
+                    squares.sum::<f64>()
+                };
+                let least = means.iter().map(to).fold(f64::INFINITY, f64::min);
+                assert!(to(&means[*bucket as usize]) < least + 1e-6);
+            }
+        }
+    }
+
+    fn mean(points: &Features, buckets: &Buckets, bucket: u32) -> [f64; 5] {
+        let inside = points
+            .rows()
+            .zip(&buckets.of)
+            .filter(|(_, of)| **of == bucket);
+        let count = inside.clone().count();
+        std::array::from_fn(|i| {
+            let sum: f64 = inside.clone().map(|(row, _)| f64::from(row[i])).sum();
+            sum / count as f64
+        })
     }
 }

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Rows of features whose products are summed in f32 before they are added up in f64.
-const DEPTH: usize = 256;
+const DEPTH: usize = 512;
 
 /// Rows that a task multiplies.
 pub(super) const TASK: usize = 16 * TALL;
@@ -30,11 +30,7 @@ pub(super) fn principal_coordinates(features: &Features, share: f64) -> Features
 fn along_columns(features: &Features, share: f64) -> Features {
     let eigen = Eigen::of_symmetric(covariance(features));
     let kept = enough(&eigen.values, share);
-    let directions: Vec<Vec<f32>> = eigen.vectors[..kept]
-        .iter()
-        .map(|vector| vector.iter().map(|x| *x as f32).collect())
-        .collect();
-    let panels = Groups::of_rows(wide(), features.width(), kept, |i| &directions[i]);
+    let panels = Groups::of_rows(wide(), features.width(), kept, |i| &eigen.vectors[i]);
     let mut values = vec![0.0; features.count() * kept];
     values
         .par_chunks_mut(TASK * kept)
@@ -59,8 +55,9 @@ fn along_rows(features: &Features, share: f64) -> Features {
     });
     let eigen = Eigen::of_symmetric(sums);
     let kept = enough(&eigen.values, share);
-    let coordinate =
-        |row: usize, i: usize| (eigen.values[i].max(0.0).sqrt() * eigen.vectors[i][row]) as f32;
+    let coordinate = |row: usize, i: usize| {
+        (eigen.values[i].max(0.0).sqrt() * f64::from(eigen.vectors[i][row])) as f32
+    };
     let values = (0..count)
         .flat_map(|row| (0..kept).map(move |i| (row, i)))
         .map(|(row, i)| coordinate(row, i))

@@ -10,6 +10,9 @@ use rand::rngs::StdRng;
 
 use super::{SuggestArgs, base::Base, clock, report};
 
+/// Bytes of a history: some twelve million words, more than anybody writes.
+const MOST_HISTORY: usize = 64_000_000;
+
 /// A session that knows the history, and how it came to.
 pub(super) struct Learnt<'m> {
     pub(super) session: Session<'m>,
@@ -27,8 +30,8 @@ pub(super) fn learn<'m>(
     if args.history.is_empty() {
         return Ok(without_history(base, before));
     }
-    let documents =
-        read_documents(&args.history, &args.reading()).context("cannot read the history")?;
+    let documents = read_documents(&args.history, &args.reading(MOST_HISTORY))
+        .context("cannot read the history")?;
     let texts: Vec<&str> = documents
         .iter()
         .map(|document| document.text.as_str())

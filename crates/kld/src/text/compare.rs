@@ -178,7 +178,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
             model,
             &args.expected,
             reference,
-            &args.read.options(),
+            &quality::held_in_memory(args),
             args.unit.threads,
             args.output.open(&[reference, model.as_ref()])?,
         );

@@ -12,8 +12,9 @@ use super::super::{
     section, table, tile,
 };
 use crate::{
-    compare::{file_name, model},
+    compare::model,
     format::{bytes, count, digits, percent, plus_minus, share, significant},
+    names::file_name,
 };
 
 /// Fragments shown; the JSON has them all.

@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     Exporter, Terminal,
-    compare::{file_name, model, protocol},
-    format::{count, shortened, significant},
+    compare::{model, protocol},
+    format::{count, plus_minus, shortened, significant},
     html::{Page, comparison::Html, section, tile},
+    names::file_name,
 };
 
 /// Tokens on each side, and documents in the table.
@@ -62,10 +63,17 @@ fn body(result: &TextExpectation) -> Markup {
         div.tiles {
             (tile(
                 "KL(P‖Q), nats",
-                &html! { (significant(f.kl)) },
+                &html! { (table.value_or_estimate(f.kl, f.errors.as_ref().map(|e| &e.kl))) },
                 &format!("a text drawn from the model would have {}", significant(f.sampling_floor)),
             ))
-            (tile("JS, nats", &html! { (significant(f.js)) }, "at most 0.693"))
+            @if let Some(errors) = &f.errors {
+                (tile(
+                    "excess over a drawn text, nats",
+                    &html! { (plus_minus(&errors.excess)) },
+                    &format!("errors by leaving out each of {} groups of {}s", errors.groups, errors.clustered_by.name()),
+                ))
+            }
+            (tile("JS, nats", &html! { (table.value_or_estimate(f.js, f.errors.as_ref().map(|e| &e.js))) }, "at most 0.693"))
         }
         @for warning in &result.warnings { p.warning role="note" { (warning) } }
         (section(
@@ -106,7 +114,7 @@ fn bars(tokens: &[TokenShare], side: Side) -> Vec<Bar<'_>> {
         term: &t.text,
         side,
         nats: t.contribution,
-        interval: None,
+        interval: t.estimate.and_then(|e| e.low.zip(e.high)),
         counts: format!(
             "{} in the text, {} expected",
             count(t.count),
