@@ -163,15 +163,13 @@ fn a_history_that_repeats_itself_is_soon_followed() {
     let history = History::cut(&[&text], 0.2);
     assert_eq!((history.learnt_words(), history.tail_words()), (432, 108));
     let fitted = history.fit(&model, &State::default());
-    let mut session = Session::new(
-        &model,
-        State {
-            fitted,
-            ..State::default()
-        },
-    );
+    let fitted_state = State {
+        fitted,
+        ..State::default()
+    };
+    let mut session = Session::new(&model, fitted_state.clone());
     history.learn(&mut session, "2026-11-25T20:00:00Z");
-    let followed = history.judge(&mut session, Some("2026-11-25T20:00:00Z"));
+    let followed = history.judge(&mut session, Some("2026-11-25T20:00:00Z"), usize::MAX);
     assert!(
         followed.kl.after.value < 0.5 && followed.kl.before.value > 2.0,
         "{:?}",
@@ -182,5 +180,11 @@ fn a_history_that_repeats_itself_is_soon_followed() {
     let change = followed.kl.after.value - followed.kl.before.value;
     assert!((followed.kl.change.value - change).abs() < 1e-12);
     assert_eq!(session.state().words(), 540);
+    // Of every fourth word much the same is found, and the others are learnt all the same.
+    let mut again = Session::new(&model, fitted_state.clone());
+    history.learn(&mut again, "2026-11-25T20:00:00Z");
+    let few = history.judge(&mut again, Some("2026-11-25T20:00:00Z"), 27);
+    assert_eq!(again.state().words(), 540);
+    assert!((few.kl.after.value - followed.kl.after.value).abs() < 0.2);
     assert_eq!(session.suggest("the quick br", 1)[0].word, "brown");
 }

@@ -57,6 +57,11 @@ pub(crate) struct SuggestArgs {
     #[arg(long, default_value_t = 0.2, value_name = "SHARE", value_parser = share)]
     tail: f64,
 
+    /// At most so many words of that share are judged, spread evenly; to as many a language model's weights are fitted [default: 20000 for
+    /// ngram: models, 100 for language models, which are slow]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    judged: Option<usize>,
+
     /// The longest n-grams of an ngram: model
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=5))]
     order: u8,
@@ -102,10 +107,6 @@ struct EffortArgs {
     /// Tokens before the cursor that the model sees
     #[arg(long, default_value_t = 64, value_name = "TOKENS", value_parser = positive)]
     context: usize,
-
-    /// Words of the history that weights are fitted to and, spread over its tail, that are judged
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = positive)]
-    judged: usize,
 
     /// The most memory for the model, such as 8G [default: most of what is free]
     #[arg(long, value_name = "SIZE")]
@@ -192,7 +193,13 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     if let Some(text) = model.strip_prefix("ngram:") {
         let reading = args.reading(base::MOST_TEXT);
         let made = base::from_text(text, usize::from(args.order), &reading)?;
-        return suggest(args, model, Base::NGrams(&made), before, outputs);
+        return suggest(
+            args,
+            model,
+            Base::NGrams(&made, args.judged.unwrap_or(base::JUDGED_OF_NGRAMS)),
+            before,
+            outputs,
+        );
     }
     let observer = Terminal::listening()?;
     let source = Opener::new(args.effort.memory.map(|size| size.0), &observer).open_model(model)?;
@@ -202,7 +209,7 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     suggest(
         args,
         model,
-        Base::Tokens(&words, args.effort.judged),
+        Base::Tokens(&words, args.judged.unwrap_or(base::JUDGED_OF_TOKENS)),
         before,
         outputs,
     )

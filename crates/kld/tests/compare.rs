@@ -98,9 +98,10 @@ fn the_json_has_what_its_page_says() {
     .fragments[].frequency js kl over_predicted reverse_kl sampling_floor under_predicted
     .fragments[].frequency.over_predicted[] contribution count expected text token
     .fragments[].frequency.under_predicted[] contribution count expected text token
-    .frequency js kl over_predicted reverse_kl sampling_floor under_predicted
-    .frequency.over_predicted[] contribution count expected text token
-    .frequency.under_predicted[] contribution count expected text token
+    .frequency errors js kl over_predicted reverse_kl sampling_floor under_predicted
+    .frequency.errors clustered_by excess± groups js± kl±
+    .frequency.over_predicted[] contribution count estimate± expected text token
+    .frequency.under_predicted[] contribution count estimate± expected text token
     .model bytes compute config_sha256 context_length family format name parameters revision sha256 vocabulary weights
     .protocol context fragments name scored seed token_stream_sha256 tokens windows windows_left_out
     .run complete elapsed_s isa metrics threads version windows_done
@@ -388,25 +389,26 @@ fn score_and_info_say_what_there_is() {
         top-1 hit rate    0.00 %
         positions         177 (187 bytes), errors clustered by window
       token frequencies of the text (P) against what the model expected (Q)
-        KL(P‖Q) 1.68 nats (a text drawn from the model would have 0.302); JS 0.395 nats
-        under-predicted  in text  expected  part of KL
-        ␣                     28      1.32       0.333
-        o                     16      2.18       0.102
-        ␣t                    10     0.747      0.0943
-        e                     16      2.96      0.0790
-        s                     12      1.67      0.0754
-        a                     10      1.22      0.0692
-        r                     10      1.95      0.0469
-        f                      5     0.584      0.0357
-        over-predicted  in text  expected  part of KL
-        \n                    0      5.45      0.0308
-        "                     0      3.43      0.0194
-        0                     0      3.33      0.0188
-        /                     0      3.22      0.0182
-        }                     0      3.13      0.0177
-        H                     0      3.10      0.0175
-        @                     0      2.95      0.0167
-        !                     0      2.86      0.0162
+        KL(P‖Q) 1.68 ± 0.14 nats (a text drawn from the model would have 0.302); JS 0.395 ± 0.021 nats
+        excess  1.38 ± 0.15 nats more than a drawn text, errors by leaving out each of 6 groups of windows
+        under-predicted  in text  expected     part of KL
+        ␣                     28      1.32  0.333 ± 0.035
+        o                     16      2.18  0.102 ± 0.062
+        ␣t                    10     0.747  0.094 ± 0.038
+        e                     16      2.96  0.079 ± 0.015
+        s                     12      1.67  0.075 ± 0.029
+        a                     10      1.22  0.069 ± 0.064
+        r                     10      1.95  0.047 ± 0.035
+        f                      5     0.584  0.036 ± 0.030
+        over-predicted  in text  expected       part of KL
+        \n                    0      5.45  0.0308 ± 0.0061
+        "                     0      3.43  0.0194 ± 0.0025
+        0                     0      3.33  0.0188 ± 0.0032
+        /                     0      3.22  0.0182 ± 0.0048
+        }                     0      3.13  0.0177 ± 0.0045
+        H                     0      3.10  0.0175 ± 0.0020
+        @                     0      2.95  0.0167 ± 0.0040
+        !                     0      2.86  0.0162 ± 0.0024
       calibration: expected error 9.6 %, overconfidence 9.64 ± 0.78 %
         confidence  positions    mean  hit rate
         0 – 0.1           125   7.4 %     0.0 %

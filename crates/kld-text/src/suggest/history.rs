@@ -145,29 +145,45 @@ impl<'a> History<'a> {
         });
     }
 
-    /// Goes through the tail word by word, predicts each without the history and with it, and, given a time, learns it then.
-    pub fn judge(&self, session: &mut Session<'_>, learning_at: Option<&str>) -> Following {
+    /// Goes through the tail word by word, predicts each without the history and with it, and, given a time, learns it then. Predicted are
+    /// at most `most` words, spread evenly: each takes the distribution over the whole vocabulary, twice.
+    pub fn judge(
+        &self,
+        session: &mut Session<'_>,
+        learning_at: Option<&str>,
+        most: usize,
+    ) -> Following {
+        let every = self.every(most);
         let (mut base, mut mixed) = (Vec::new(), Vec::new());
         let mut judged = Vec::with_capacity(self.tail_words());
+        let mut at = 0;
         each_word(self.tail(), |place, context, word| {
-            session.distributions(context, &mut base, &mut mixed);
-            let parts = session.parts(context, word);
-            let of = |probability: f64, all: &[f64]| {
-                Judged::of(session.vocabulary(), all, word, probability)
-            };
-            judged.push((
-                place.document,
-                [
-                    of(parts[0], &base),
-                    of(session.mixture().probability(&parts), &mixed),
-                ],
-            ));
+            if at % every == 0 {
+                session.distributions(context, &mut base, &mut mixed);
+                let parts = session.parts(context, word);
+                let of = |probability: f64, all: &[f64]| {
+                    Judged::of(session.vocabulary(), all, word, probability)
+                };
+                judged.push((
+                    place.document,
+                    [
+                        of(parts[0], &base),
+                        of(session.mixture().probability(&parts), &mixed),
+                    ],
+                ));
+            }
+            at += 1;
             match learning_at {
                 Some(time) => session.learn(context, word, time),
                 None => session.pass_over(context, word),
             }
         });
-        following(&judged, WINDOW)
+        following(&judged, (WINDOW / every).max(1))
+    }
+
+    /// From one judged word of the tail to the next, so that there are at most `most`.
+    fn every(&self, most: usize) -> usize {
+        self.tail_words().div_ceil(most.max(1)).max(1)
     }
 }
 

@@ -15,6 +15,12 @@ use kld_text::{
 /// Bytes of text for an n-gram model, which takes some ten times as much: 297 MB for 32 MB were measured.
 pub(super) const MOST_TEXT: usize = 256_000_000;
 
+/// Words that are judged with an n-gram model, unless told: half a minute with 20,000 words in its vocabulary.
+pub(super) const JUDGED_OF_NGRAMS: usize = 20_000;
+
+/// Words that are judged with a model of tokens, unless told.
+pub(super) const JUDGED_OF_TOKENS: usize = 100;
+
 /// A model of n-grams, made from `TEXT[,TEXT…]`.
 pub(super) fn from_text(
     names: &str,
@@ -39,8 +45,8 @@ pub(super) fn from_text(
 /// What is mixed with the history.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Base<'m> {
-    /// Knows words.
-    NGrams(&'m WordModel),
+    /// Knows words; so many of a history's tail are judged.
+    NGrams(&'m WordModel, usize),
     /// Spells them; so many words of a history are asked about.
     Tokens(&'m Words<'m>, usize),
 }
@@ -48,7 +54,7 @@ pub(super) enum Base<'m> {
 impl<'m> Base<'m> {
     pub(super) fn session(self, state: State) -> Session<'m> {
         match self {
-            Self::NGrams(model) => Session::new(model, state),
+            Self::NGrams(model, _) => Session::new(model, state),
             Self::Tokens(..) => Session::over_tokens(state),
         }
     }
@@ -59,7 +65,7 @@ impl<'m> Base<'m> {
         state: &State,
     ) -> anyhow::Result<Option<Fitted>> {
         match self {
-            Self::NGrams(model) => Ok(history.fit(model, state)),
+            Self::NGrams(model, _) => Ok(history.fit(model, state)),
             Self::Tokens(words, most) => history
                 .fit_over(words, state, most)
                 .map_err(anyhow::Error::msg),
@@ -73,7 +79,7 @@ impl<'m> Base<'m> {
         learning_at: Option<&str>,
     ) -> anyhow::Result<Following> {
         match self {
-            Self::NGrams(_) => Ok(history.judge(session, learning_at)),
+            Self::NGrams(_, most) => Ok(history.judge(session, learning_at, most)),
             Self::Tokens(words, most) => {
                 let judged = history.judge_over(words, session, learning_at, most);
                 judged.map_err(anyhow::Error::msg)

@@ -158,8 +158,11 @@ mod tests {
         let mut trainer = Trainer::default();
         trainer.read("half agony, half hope");
         let model = trainer.finish(3).unwrap();
-        let mut typing =
-            Typing::new(Base::NGrams(&model), Session::new(&model, State::default())).unwrap();
+        let mut typing = Typing::new(
+            Base::NGrams(&model, 1),
+            Session::new(&model, State::default()),
+        )
+        .unwrap();
         for key in ['h', 'o'].map(Key::Char) {
             assert_eq!(typing.press(&key).unwrap(), Step::Typed);
         }

@@ -34,7 +34,7 @@ pub(super) fn result(
 
 fn base_model(args: &SuggestArgs, name: &str, base: Base<'_>) -> BaseModel {
     let (kind, model) = match base {
-        Base::NGrams(model) => (
+        Base::NGrams(model, _) => (
             format!("modified Kneser-Ney, order {}", args.order),
             Some(model),
         ),

@@ -213,7 +213,7 @@ mod tests {
         trainer.read("all the ships are at sea, and all the men are on land");
         let model = trainer.finish(3).unwrap();
         let mut server = Server {
-            base: Base::NGrams(&model),
+            base: Base::NGrams(&model, 1),
             session: Session::new(&model, State::default()),
             kept: Kept::at(None),
             top: 2,

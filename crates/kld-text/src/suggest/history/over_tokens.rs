@@ -67,7 +67,7 @@ impl History<'_> {
         learning_at: Option<&str>,
         most: usize,
     ) -> Result<Following, String> {
-        let every = self.tail_words().div_ceil(most.max(1)).max(1);
+        let every = self.every(most);
         let (mut judged, mut at, mut problem) = (Vec::new(), 0, None);
         each_word(self.tail(), |place, context, word| {
             if at % every == 0 && problem.is_none() {
