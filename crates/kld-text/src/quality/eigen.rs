@@ -78,17 +78,42 @@ impl WithSimd for Tridiagonal<'_> {
         let matrix = self.0;
         let size = matrix.len();
         let (mut diagonal, mut beside) = (vec![0.0; size], vec![0.0; size]);
+        let (zeros, mut v) = (vec![0.0; size], vec![0.0; size]);
         for i in (0..size).rev() {
-            let (above, rest) = matrix.split_at_mut(i);
-            let row = &mut rest[0];
+            let (rows, reflected) = matrix.split_at_mut(i + 1);
+            let (above, row) = rows.split_at_mut(i);
+            let row = &mut row[0];
+            let before = Change {
+                u: reflected.first().unwrap_or(&zeros),
+                v: &v,
+            };
+            before.make(i, row);
             diagonal[i] = row[i];
             row.truncate(i);
             if i > 0 {
                 beside[i - 1] = reflect(row);
-                conjugate(above, row);
+                v = conjugate(above, &before, row);
             }
         }
         (diagonal, beside)
+    }
+}
+
+/// What a reflection does to a matrix: A ← A − u·vᵀ − v·uᵀ. It is made as the next one looks at the rows, so that each is fetched once for
+/// both.
+struct Change<'a> {
+    u: &'a [f64],
+    v: &'a [f64],
+}
+
+impl Change<'_> {
+    /// Makes it on the lower triangle's part of a row.
+    #[inline(always)]
+    fn make(&self, index: usize, row: &mut [f64]) {
+        let (u_i, v_i) = (self.u[index], self.v[index]);
+        for ((entry, u), v) in row[..=index].iter_mut().zip(self.u).zip(self.v) {
+            *entry -= u_i * v + v_i * u;
+        }
     }
 }
 
@@ -111,22 +136,18 @@ fn reflect(row: &mut [f64]) -> f64 {
     target
 }
 
-/// A ← (1 − u·uᵀ)·A·(1 − u·uᵀ) = A − u·vᵀ − v·uᵀ on the lower triangle, with v = A·u − ½(uᵀA·u)·u.
+/// Makes the change before on the lower triangle A; gives the v of (1 − u·uᵀ)·A·(1 − u·uᵀ) = A − u·vᵀ − v·uᵀ, which is A·u − ½(uᵀA·u)·u.
 #[inline(always)]
-fn conjugate(rows: &mut [Vec<f64>], u: &[f64]) {
+fn conjugate(rows: &mut [Vec<f64>], before: &Change<'_>, u: &[f64]) -> Vec<f64> {
     let mut v = vec![0.0; u.len()];
-    for (i, row) in rows.iter().enumerate() {
+    for (i, row) in rows.iter_mut().enumerate() {
+        before.make(i, row);
         v[i] += dot(&row[..i], &u[..i]) + row[i] * u[i];
         add(&mut v[..i], u[i], &row[..i]);
     }
     let half = 0.5 * dot(&v, u);
     add(&mut v, -half, u);
-    for (i, row) in rows.iter_mut().enumerate() {
-        let (u_i, v_i) = (u[i], v[i]);
-        for ((entry, u), v) in row[..=i].iter_mut().zip(u).zip(&v) {
-            *entry -= u_i * v + v_i * u;
-        }
-    }
+    v
 }
 
 #[inline(always)]
