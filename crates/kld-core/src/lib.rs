@@ -5,6 +5,7 @@
 //! The flow through it: a `TokenRow` per scored position → a summary that merges →
 //! a result, which `kld-report` renders and never recomputes.
 
+mod as_text;
 pub mod card;
 pub mod count;
 pub mod detailed;

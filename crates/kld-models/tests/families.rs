@@ -89,9 +89,7 @@ fn a_memory_limit_changes_the_compute_text_and_no_bit() {
 #[test]
 fn the_differentiable_model_gives_the_logits_of_the_plain_one() {
     for name in FOLDERS {
-        let path = tiny_model(name);
-        let tokenizer = Tokenizer::from_folder(&path).unwrap();
-        let model = DifferentiableModel::open(&path, tokenizer).unwrap();
+        let model = differentiable(name);
         let tokens = expected(name).tokens;
         let mut found = Vec::new();
         let window = model.forward(&tokens).unwrap();
@@ -361,9 +359,7 @@ fn windows_that_the_model_cannot_take_are_refused() {
 #[test]
 fn a_text_that_goes_on_token_by_token_has_the_logits_of_its_window() {
     for name in FOLDERS {
-        let path = tiny_model(name);
-        let tokenizer = Tokenizer::from_folder(&path).unwrap();
-        let model = DifferentiableModel::open(&path, tokenizer).unwrap();
+        let model = differentiable(name);
         let expected = expected(name);
         let (mut text, tokens) = (model.continuation(), &expected.tokens);
         let mut last = text.feed(&tokens[..5]).unwrap().to_vec();

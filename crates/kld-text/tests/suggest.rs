@@ -163,11 +163,11 @@ fn a_history_that_repeats_itself_is_soon_followed() {
     let history = History::cut(&[&text], 0.2);
     assert_eq!((history.learnt_words(), history.tail_words()), (432, 108));
     let fitted = history.fit(&model, &State::default());
-    let fitted_state = State {
+    let state = State {
         fitted,
         ..State::default()
     };
-    let mut session = Session::new(&model, fitted_state.clone());
+    let mut session = Session::new(&model, state.clone());
     history.learn(&mut session, "2026-11-25T20:00:00Z");
     let followed = history.judge(&mut session, Some("2026-11-25T20:00:00Z"), usize::MAX);
     assert!(
@@ -181,7 +181,7 @@ fn a_history_that_repeats_itself_is_soon_followed() {
     assert!((followed.kl.change.value - change).abs() < 1e-12);
     assert_eq!(session.state().words(), 540);
     // Of every fourth word much the same is found, and the others are learnt all the same.
-    let mut again = Session::new(&model, fitted_state.clone());
+    let mut again = Session::new(&model, state);
     history.learn(&mut again, "2026-11-25T20:00:00Z");
     let few = history.judge(&mut again, Some("2026-11-25T20:00:00Z"), 27);
     assert_eq!(again.state().words(), 540);

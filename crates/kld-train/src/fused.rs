@@ -153,10 +153,9 @@ pub fn learn(
         }
         pass.pull(slice, &grads);
     }
-    learned.own_text = Some(own_text)
-        .filter(|own| own.positions > 0)
-        .into_iter()
-        .collect();
+    if own_text.positions > 0 {
+        learned.own_text.push(own_text);
+    }
     learned.gradients = pass.gradients()?;
     Ok(learned)
 }

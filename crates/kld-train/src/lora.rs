@@ -6,20 +6,18 @@
 //! optimizer's moments, the gradients of all other weights, and nearly all of a checkpoint. In return the model knows nothing of
 //! adapters, whatever its family, and what is exported is merged already.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use kld_models::native::{DifferentiableModel, Gradients, matches};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde::{Deserialize, Serialize};
 
 use crate::{Error, Moments, Result, Update};
 
 /// Which matrices are adapted and how, told as `rank=8`, `rank=8,alpha=16` or `rank=8,targets=q_proj|v_proj`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Lora {
     /// r, at least 1.
     pub rank: usize,
@@ -84,19 +82,7 @@ impl FromStr for Lora {
     }
 }
 
-impl TryFrom<String> for Lora {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Lora> for String {
-    fn from(lora: Lora) -> Self {
-        lora.to_string()
-    }
-}
+kld_core::serde_as_text!(Lora);
 
 /// The adapters of a student, and what its matrices were without them.
 #[derive(Clone, Debug)]
@@ -143,14 +129,10 @@ impl Adapters {
                 ..lora.clone()
             };
             if !names.iter().any(|name| one.is_for(module(name))) {
+                let some: Vec<&str> = names.iter().take(8).map(|name| module(name)).collect();
                 return Err(Error::NoSuchTarget {
                     target: target.clone(),
-                    names: names
-                        .iter()
-                        .take(8)
-                        .map(|n| module(n))
-                        .collect::<Vec<_>>()
-                        .join(", "),
+                    names: some.join(", "),
                 });
             }
         }
@@ -166,9 +148,8 @@ impl Adapters {
         };
         let chosen = names.into_iter().filter(|name| lora.is_for(module(name)));
         let matrices: BTreeMap<String, Adapted> = chosen.map(adapted).collect();
-        let others: BTreeSet<String> = shapes.into_keys().collect();
-        let others = others
-            .into_iter()
+        let others = shapes
+            .into_keys()
             .filter(|name| !matrices.contains_key(name));
         student.freeze(&others.collect::<Vec<_>>())?;
         let mut adapters = Self {

@@ -33,8 +33,7 @@ pub use sparse::Tail;
 
 /// A divergence that a student can be drawn along, by its name: `kl`, `reverse-kl`, `jeffreys`, `js`, `js:β`, `skew:α`,
 /// `reverse-skew:α` or `tv`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loss(Divergence);
 
 impl Loss {
@@ -107,19 +106,7 @@ impl FromStr for Loss {
     }
 }
 
-impl TryFrom<String> for Loss {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Loss> for String {
-    fn from(loss: Loss) -> Self {
-        loss.to_string()
-    }
-}
+kld_core::serde_as_text!(Loss);
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

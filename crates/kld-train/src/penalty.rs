@@ -4,11 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use kld_models::native::matches;
-use serde::{Deserialize, Serialize};
 
 /// A pull of weights towards zero, told as `l2:0.1`, `l1-coupled:1e-5` or `l2:0.01@*mlp*`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Penalty {
     /// How it pulls.
     pub kind: PenaltyKind,
@@ -124,19 +122,7 @@ impl FromStr for Penalty {
     }
 }
 
-impl TryFrom<String> for Penalty {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Penalty> for String {
-    fn from(penalty: Penalty) -> Self {
-        penalty.to_string()
-    }
-}
+kld_core::serde_as_text!(Penalty);
 
 #[cfg(test)]
 mod tests {

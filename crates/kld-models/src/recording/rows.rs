@@ -3,15 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
 use super::blob::{Blob, Tensor, bytes_of, header};
 use crate::Result;
 use crate::source::KeptRow;
 
 /// What is kept of every row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// The final hidden state; logits are made of it by the output head. Exact.
     Hidden,
@@ -56,19 +53,7 @@ impl FromStr for Keep {
     }
 }
 
-impl TryFrom<String> for Keep {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Keep> for String {
-    fn from(keep: Keep) -> Self {
-        keep.to_string()
-    }
-}
+kld_core::serde_as_text!(Keep);
 
 /// The scored rows of one window, as they are kept.
 #[derive(Clone, Debug, PartialEq)]

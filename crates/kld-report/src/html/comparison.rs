@@ -102,7 +102,9 @@ fn until(requested: Until) -> String {
 }
 
 fn body(result: &Comparison, names: &[String]) -> Markup {
-    let panels: Vec<Markup> = result.candidates.iter().map(candidate::panel).collect();
+    let headings = names::short_names(&result.candidates);
+    let panels = result.candidates.iter().zip(headings);
+    let panels: Vec<Markup> = panels.map(|(c, name)| candidate::panel(c, name)).collect();
     html! {
         @if let Some(pick) = &result.pick { (overview::pick(pick, names)) }
         @if let Some(ranking) = &result.ranking {

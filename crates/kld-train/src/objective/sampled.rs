@@ -11,13 +11,11 @@ use std::str::FromStr;
 use kld_kernels::{Kernel, RowFault, Side};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde::{Deserialize, Serialize};
 
 use super::{Objective, RowLoss};
 
 /// How tokens are drawn, told as `12` or `12:0.8`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// n, at least 1.
     pub tokens: u32,
@@ -51,19 +49,7 @@ impl FromStr for Sampling {
     }
 }
 
-impl TryFrom<String> for Sampling {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Sampling> for String {
-    fn from(sampling: Sampling) -> Self {
-        sampling.to_string()
-    }
-}
+kld_core::serde_as_text!(Sampling);
 
 impl Sampling {
     /// Draws tokens of a row of logits at a temperature.
@@ -79,7 +65,11 @@ impl Sampling {
             ..fault
         })?;
         let log_p = LogProbs::new(logits, 1.0 / temperature);
-        let log_r = LogProbs::new(logits, self.power / temperature);
+        let log_r = if self.power == 1.0 {
+            log_p
+        } else {
+            LogProbs::new(logits, self.power / temperature)
+        };
         let mut random = StdRng::seed_from_u64(seed);
         let mut marks: Vec<f64> = (0..self.tokens).map(|_| random.random()).collect();
         marks.sort_unstable_by(f64::total_cmp);
@@ -111,6 +101,7 @@ impl Sampling {
 type Drawn = Vec<(usize, f64, f64)>;
 
 /// ln softmax(scale · x), of a row that is a distribution.
+#[derive(Clone, Copy)]
 pub(crate) struct LogProbs {
     scale: f64,
     log_sum: f64,

@@ -14,7 +14,6 @@ use super::super::{
 use crate::{
     compare::model,
     format::{bytes, count, digits, percent, plus_minus, share, significant},
-    names::file_name,
 };
 
 /// Fragments shown; the JSON has them all.
@@ -23,10 +22,10 @@ const FRAGMENTS: usize = 40;
 /// Worst tokens shown; the JSON has some more.
 const WORST: usize = 12;
 
-/// All of one candidate.
-pub(super) fn panel(c: &Candidate) -> Markup {
+/// All of one candidate, under a name.
+pub(super) fn panel(c: &Candidate, name: &str) -> Markup {
     html! {
-        h2 { (file_name(&c.model.name)) }
+        h2 { (name) }
         p.how { (model(&c.model)) }
         div.tiles { (tiles(c)) }
         @for warning in &c.warnings { p.warning role="note" { strong { "Warning: " } (warning) } }
