@@ -1,5 +1,6 @@
 //! How good and how varied a body of generated text is, beside one that people wrote.
 
+mod candidates;
 mod diversity;
 mod eigen;
 mod features;

@@ -20,12 +20,17 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::product::dot;
+
 /// Eigenvalues in falling order, with the eigenvector of each.
 #[derive(Debug)]
 pub(super) struct Eigen {
     pub(super) values: Vec<f64>,
     pub(super) vectors: Vec<Vec<f32>>,
 }
+
+/// Rows of the matrix that a thread reduces at once.
+const ROWS: usize = 96;
 
 /// Columns of eigenvectors that are made at once.
 const COLUMNS: usize = 64;
@@ -139,30 +144,48 @@ fn reflect(row: &mut [f64]) -> f64 {
 /// Makes the change before on the lower triangle A; gives the v of (1 − u·uᵀ)·A·(1 − u·uᵀ) = A − u·vᵀ − v·uᵀ, which is A·u − ½(uᵀA·u)·u.
 #[inline(always)]
 fn conjugate(rows: &mut [Vec<f64>], before: &Change<'_>, u: &[f64]) -> Vec<f64> {
+    let parts: Vec<Vec<f64>> = rows
+        .par_chunks_mut(ROWS)
+        .enumerate()
+        .map(|(part, rows)| {
+            Arch::new().dispatch(Part {
+                first: part * ROWS,
+                rows,
+                before,
+                u,
+            })
+        })
+        .collect();
     let mut v = vec![0.0; u.len()];
-    for (i, row) in rows.iter_mut().enumerate() {
-        before.make(i, row);
-        v[i] += dot(&row[..i], &u[..i]) + row[i] * u[i];
-        add(&mut v[..i], u[i], &row[..i]);
+    for part in &parts {
+        add(&mut v, 1.0, part);
     }
     let half = 0.5 * dot(&v, u);
     add(&mut v, -half, u);
     v
 }
 
-#[inline(always)]
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    const LANES: usize = 16;
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..LANES {
-            sums[i] += a[i] * b[i];
+/// Some rows of the lower triangle A, which are changed first, and what they and their mirror images have in A·u.
+struct Part<'a> {
+    first: usize,
+    rows: &'a mut [Vec<f64>],
+    before: &'a Change<'a>,
+    u: &'a [f64],
+}
+
+impl WithSimd for Part<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let mut product = vec![0.0; self.first + self.rows.len()];
+        for (i, row) in (self.first..).zip(self.rows) {
+            self.before.make(i, row);
+            product[i] += dot(&row[..i], &self.u[..i]) + row[i] * self.u[i];
+            add(&mut product[..i], self.u[i], &row[..i]);
         }
+        product
     }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f64>() + rest
 }
 
 #[inline(always)]
@@ -263,14 +286,17 @@ impl WithSimd for Columns<'_> {
                 row.iter_mut().zip(&along).for_each(|(r, a)| *r -= u * a);
             }
         }
-        for &Rotation { row, cosine, sine } in self.rotations {
-            let [upper, lower] = &mut rows[row as usize..].as_chunks_mut::<2>().0[0];
-            for (upper, lower) in upper.iter_mut().zip(lower) {
-                (*upper, *lower) = (
-                    cosine * *upper - sine * *lower,
-                    sine * *upper + cosine * *lower,
-                );
+        // The rotations of a sweep go upwards: the upper row of one is the lower row of the next, and stays in registers.
+        for sweep in self.rotations.chunk_by(|one, next| one.row == next.row + 1) {
+            let mut lower = rows[sweep[0].row as usize + 1];
+            for &Rotation { row, cosine, sine } in sweep {
+                let [upper, below] = &mut rows[row as usize..].as_chunks_mut::<2>().0[0];
+                for ((lower, upper), below) in lower.iter_mut().zip(upper).zip(below) {
+                    *below = sine * *upper + cosine * *lower;
+                    *lower = cosine * *upper - sine * *lower;
+                }
             }
+            rows[sweep[sweep.len() - 1].row as usize] = lower;
         }
         rows
     }

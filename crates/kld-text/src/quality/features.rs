@@ -81,8 +81,13 @@ impl Features {
                 candidate: other.width,
             });
         }
-        let mut values = [&self.values[..], &other.values].concat();
-        values.par_chunks_exact_mut(self.width).for_each(normalize);
+        let mut values = vec![0.0; self.values.len() + other.values.len()];
+        let rows = (self.values.par_chunks_exact(self.width))
+            .chain(other.values.par_chunks_exact(self.width));
+        values
+            .par_chunks_exact_mut(self.width)
+            .zip(rows)
+            .for_each(|(to, row)| normalize(row, to));
         Ok(Self {
             values,
             width: self.width,
@@ -109,13 +114,12 @@ impl Features {
     }
 }
 
-/// Divides a row by its Euclidean norm, if that is not 0.
-fn normalize(row: &mut [f32]) {
+/// Writes a row divided by its Euclidean norm; a row of zeros as it is.
+fn normalize(row: &[f32], to: &mut [f32]) {
     let squares = row.iter().map(|x| f64::from(*x).powi(2));
     let norm = squares.sum::<f64>().sqrt();
-    if norm > 0.0 {
-        for x in row {
-            *x = (f64::from(*x) / norm) as f32;
-        }
+    let divisor = if norm > 0.0 { norm } else { 1.0 };
+    for (to, x) in to.iter_mut().zip(row) {
+        *to = (f64::from(*x) / divisor) as f32;
     }
 }

@@ -8,11 +8,11 @@
 //!
 //! How the code differs, without another result:
 //!
-//! 1. Distances are products: |x−c|² = |x|² − 2s with the nearness s = x·c − ½|c|² = (x, 1)·(c, −½|c|²), for blocks of points and
-//!    all centres.
-//! 2. A centre that was not moved is as far from every point as before. So all points look at moved centres, and at those at
+//! 1. A centre that was not moved is as far from every point as before. So all points look at moved centres, and at those at
 //!    rest only where a point's own centre went farther away than the runner-up was, a bound in the manner of Hamerly (2010);
 //!    most centres come to rest after a few rounds.
+//! 2. How near a point's own centre is now tells from a part of the coordinates that most others are farther
+//!    ([`candidates`](super::candidates)).
 //! 3. A bucket with the same points as before keeps its mean.
 //! 4. A bucket that lost all its points gets the point that is farthest from its centre.
 //!
@@ -20,16 +20,13 @@
 //! single odd document, and with them other scores. Points are dealt to threads in fixed blocks and every mean is summed in
 //! the order of the points, so no bit depends on the number of threads.
 
-use std::cmp::Reverse;
-
 use rand::{SeedableRng, rngs::Xoshiro256PlusPlus, seq::index};
 use rayon::prelude::*;
 
 use super::{
+    candidates::{Candidates, Centre, Nearest, Points},
     features::Features,
     pca::TASK,
-    product::{Groups, TALL, multiply, wide},
-    race::{Finish, Races},
 };
 
 /// How to look for buckets.
@@ -69,11 +66,11 @@ impl KMeans {
             "a start takes one point for each bucket"
         );
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
-        let packed = pack(points);
+        let packed = Points::new(points);
         let mut best: Option<Buckets> = None;
         for _ in 0..self.starts {
             let drawn = index::sample(&mut random, points.count(), self.buckets);
-            let found = Lloyd::from_points(points, &packed, drawn.into_iter()).run(self.rounds);
+            let found = Lloyd::from_points(&packed, drawn.into_iter()).run(self.rounds);
             if best.as_ref().is_none_or(|best| found.spread < best.spread) {
                 best = Some(found);
             }
@@ -82,30 +79,11 @@ impl KMeans {
     }
 }
 
-/// The points in blocks as they are multiplied: every round of every start needs them so.
-fn pack(points: &Features) -> Vec<Groups> {
-    let blocks = points.count().div_ceil(TASK);
-    let block = |number: usize| {
-        let end = points.count().min((number + 1) * TASK);
-        pack_some(points, number * TASK..end)
-    };
-    (0..blocks).into_par_iter().map(block).collect()
-}
-
-/// Some points, each with a 1 behind it.
-fn pack_some(points: &Features, which: impl ExactSizeIterator<Item = usize>) -> Groups {
-    let (count, depth) = (which.len(), points.width() + 1);
-    let rows: Vec<f32> = which
-        .flat_map(|i| points.row(i).iter().copied().chain([1.0]))
-        .collect();
-    Groups::of_rows(TALL, depth, count, |i| &rows[i * depth..][..depth])
-}
-
 /// One start under way.
 struct Lloyd<'a> {
+    packed: &'a Points<'a>,
     points: &'a Features,
-    packed: &'a [Groups],
-    centres: Vec<f32>,
+    centres: Vec<Centre>,
     /// Centres that the last round has moved.
     moved: Vec<bool>,
     /// Centres whose points are others than at their last move.
@@ -113,46 +91,16 @@ struct Lloyd<'a> {
     nearest: Vec<Nearest>,
 }
 
-/// The nearest of some centres to a point.
-#[derive(Clone, Copy)]
-struct Nearest {
-    centre: u32,
-    nearness: f32,
-    /// No other of these centres is nearer than this.
-    runner_up: f32,
-}
-
-impl Nearest {
-    const NONE: Self = Self {
-        centre: u32::MAX,
-        nearness: f32::NEG_INFINITY,
-        runner_up: f32::NEG_INFINITY,
-    };
-
-    /// The nearest of the centres of both; of two equally near ones that with the lower number.
-    fn or(self, other: Self) -> Self {
-        let order = |n: &Self| (n.nearness, Reverse(n.centre));
-        let (first, second) = if order(&other) > order(&self) {
-            (other, self)
-        } else {
-            (self, other)
-        };
-        let runner_up = first.runner_up.max(second.runner_up).max(second.nearness);
-        Self { runner_up, ..first }
-    }
-}
-
 impl<'a> Lloyd<'a> {
-    fn from_points(
-        points: &'a Features,
-        packed: &'a [Groups],
-        drawn: impl Iterator<Item = usize>,
-    ) -> Self {
-        let centres: Vec<f32> = drawn.flat_map(|i| points.row(i)).copied().collect();
-        let buckets = centres.len() / points.width();
+    fn from_points(packed: &'a Points<'a>, drawn: impl Iterator<Item = usize>) -> Self {
+        let points = packed.features();
+        let centres: Vec<Centre> = drawn
+            .map(|i| packed.centre(points.row(i).to_vec()))
+            .collect();
+        let buckets = centres.len();
         Self {
-            points,
             packed,
+            points,
             centres,
             moved: vec![true; buckets],
             stale: vec![true; buckets],
@@ -183,7 +131,8 @@ impl<'a> Lloyd<'a> {
         if moved.is_empty() {
             return;
         }
-        let (moved, at_rest) = (Candidates::new(self, moved), Candidates::new(self, at_rest));
+        let candidates = |numbers| Candidates::new(self.packed, &self.centres, numbers);
+        let (moved, at_rest) = (candidates(moved), candidates(at_rest));
         let mut nearest = self.nearest.clone();
         nearest
             .par_chunks_mut(TASK)
@@ -205,11 +154,17 @@ impl<'a> Lloyd<'a> {
         &self,
         block: usize,
         nearest: &mut [Nearest],
-        moved: &Candidates,
-        at_rest: &Candidates,
+        moved: &Candidates<'_>,
+        at_rest: &Candidates<'_>,
     ) {
-        let mut left = Vec::new();
-        for (i, found) in moved.nearest(&self.packed[block]).into_iter().enumerate() {
+        let first = block * TASK;
+        let own = (first..).zip(&*nearest);
+        let own: Option<Vec<f32>> = own
+            .map(|(i, before)| self.own_nearness(i, before))
+            .collect();
+        let found = moved.nearest(self.packed.block(block), own.as_deref());
+        let (mut left, mut left_at_least) = (Vec::new(), Vec::new());
+        for (i, found) in found.into_iter().enumerate() {
             let before = nearest[i];
             nearest[i] = if self.moved.get(before.centre as usize) == Some(&false) {
                 found.or(before)
@@ -220,38 +175,51 @@ impl<'a> Lloyd<'a> {
                 })
             } else {
                 left.push(i);
+                left_at_least.push(found.nearness);
                 found
             };
         }
         if left.is_empty() {
             return;
         }
-        let tiles = pack_some(self.points, left.iter().map(|i| block * TASK + i));
-        for (i, found) in left.iter().zip(at_rest.nearest(&tiles)) {
+        let block = self.packed.some(left.iter().map(|i| first + i));
+        for (i, found) in left
+            .iter()
+            .zip(at_rest.nearest(&block, Some(&left_at_least)))
+        {
             nearest[*i] = nearest[*i].or(found);
+        }
+    }
+
+    /// How near the centre that a point had before is now; nothing if it had none.
+    fn own_nearness(&self, point: usize, before: &Nearest) -> Option<f32> {
+        if *self.moved.get(before.centre as usize)? {
+            Some(self.centres[before.centre as usize].nearness(self.points.row(point)))
+        } else {
+            Some(before.nearness)
         }
     }
 
     /// Moves every centre to the mean of its points, and those without a point to where they are missed most.
     fn update(&mut self) {
         let members = self.members();
-        let width = self.points.width();
-        let moves: Vec<bool> = self
-            .centres
-            .par_chunks_mut(width)
-            .zip(&members)
-            .zip(&self.stale)
-            .map(|((centre, members), stale)| {
-                *stale && !members.is_empty() && set_to_mean(centre, self.points, members)
-            })
-            .collect();
-        self.moved = moves;
-        self.stale.fill(false);
+        let stale = std::mem::replace(&mut self.stale, vec![false; members.len()]);
+        let (packed, points) = (self.packed, self.points);
+        (self.moved.par_iter_mut().zip(&mut self.centres))
+            .zip(members.par_iter().zip(stale))
+            .for_each(|((moved, centre), (members, stale))| {
+                let mean = (stale && !members.is_empty()).then(|| mean(points, members));
+                let other = mean.filter(|mean| mean != centre.values());
+                *moved = other.is_some();
+                if let Some(other) = other {
+                    *centre = packed.centre(other);
+                }
+            });
         let empty: Vec<usize> = (0..members.len())
             .filter(|&c| members[c].is_empty())
             .collect();
         for (centre, point) in empty.iter().zip(self.farthest(empty.len())) {
-            self.centres[centre * width..][..width].copy_from_slice(self.points.row(point));
+            self.centres[*centre] = packed.centre(points.row(point).to_vec());
             self.moved[*centre] = true;
         }
     }
@@ -286,72 +254,21 @@ impl<'a> Lloyd<'a> {
     }
 
     fn distance(&self, point: usize) -> f64 {
-        let width = self.points.width();
-        let centre = &self.centres[self.nearest[point].centre as usize * width..][..width];
-        let squares = self.points.row(point).iter().zip(centre);
+        let centre = &self.centres[self.nearest[point].centre as usize];
+        let squares = self.points.row(point).iter().zip(centre.values());
         squares.map(|(x, c)| f64::from(x - c).powi(2)).sum()
     }
 }
 
-/// Sets a centre to the mean of its points; returns whether that moved it.
-fn set_to_mean(centre: &mut [f32], points: &Features, members: &[usize]) -> bool {
-    let mut sums = vec![0.0_f64; centre.len()];
+fn mean(points: &Features, members: &[usize]) -> Vec<f32> {
+    let mut sums = vec![0.0_f64; points.width()];
     for &member in members {
-        let point = points.row(member);
-        sums.iter_mut()
-            .zip(point)
-            .for_each(|(sum, x)| *sum += f64::from(*x));
-    }
-    let mut moved = false;
-    for (centre, sum) in centre.iter_mut().zip(sums) {
-        let mean = (sum / members.len() as f64) as f32;
-        moved |= *centre != mean;
-        *centre = mean;
-    }
-    moved
-}
-
-/// Centres that points may go to.
-struct Candidates {
-    numbers: Vec<usize>,
-    panels: Groups,
-}
-
-impl Candidates {
-    fn new(lloyd: &Lloyd<'_>, numbers: Vec<usize>) -> Self {
-        let (width, depth) = (lloyd.points.width(), lloyd.points.width() + 1);
-        let mut rows = Vec::with_capacity(numbers.len() * depth);
-        for number in &numbers {
-            let centre = &lloyd.centres[number * width..][..width];
-            rows.extend_from_slice(centre);
-            rows.push((-0.5 * centre.iter().map(|c| f64::from(*c).powi(2)).sum::<f64>()) as f32);
-        }
-        let row = |i: usize| &rows[i * depth..][..depth];
-        Self {
-            panels: Groups::of_rows(wide(), depth, numbers.len(), row),
-            numbers,
+        for (sum, x) in sums.iter_mut().zip(points.row(member)) {
+            *sum += f64::from(*x);
         }
     }
-
-    /// The nearest of these centres to each of the points.
-    fn nearest(&self, points: &Groups) -> Vec<Nearest> {
-        let mut races = Races::new(points.count());
-        multiply(
-            points,
-            &self.panels,
-            self.numbers.len(),
-            |row, column, products| races.enter(row, column, products),
-        );
-        let nearest = |finish: Finish| Nearest {
-            centre: self.numbers[finish.column] as u32,
-            nearness: finish.greatest,
-            runner_up: finish.second,
-        };
-        let of_row = |row| races.finish(row).map(nearest);
-        (0..points.count())
-            .map(|row| of_row(row).fold(Nearest::NONE, Nearest::or))
-            .collect()
-    }
+    let count = members.len() as f64;
+    sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
 
 #[cfg(test)]

@@ -75,7 +75,8 @@ pub fn mauve(
     options: &MauveOptions,
 ) -> Result<MauveResult> {
     assert!(options.seeds > 0, "scores are means over quantizations");
-    Bodies::new(reference, candidate, options)?.result(reference.width())
+    // Within the threads that do the work, so that none has to be woken for each of many short steps.
+    rayon::scope(|_| Bodies::new(reference, candidate, options)?.result(reference.width()))
 }
 
 /// Where documents lie about the mean of all of both sides, and in which bucket under the first quantization of [`mauve`]; those of the

@@ -14,6 +14,9 @@ const DEPTH: usize = 512;
 /// Rows that a task multiplies.
 pub(super) const TASK: usize = 16 * TALL;
 
+/// Rows of a triangle that a task multiplies.
+const TRIANGLE_TASK: usize = 4 * TALL;
+
 /// The coordinates of centred features along their first principal components: the fewest that explain `share` of the variance.
 ///
 /// Features that do not vary at all keep one coordinate, which is 0 everywhere.
@@ -38,8 +41,10 @@ fn along_columns(features: &Features, share: f64) -> Features {
         .for_each(|(task, values)| {
             let row = |i: usize| features.row(task * TASK + i);
             let tiles = Groups::of_rows(TALL, features.width(), values.len() / kept, row);
-            multiply(&tiles, &panels, kept, |row, column, out| {
-                values[row * kept + column..][..out.len()].copy_from_slice(out);
+            multiply(&tiles, &panels, kept, tiles.depth(), |products| {
+                for (row, out) in values.chunks_mut(kept).zip(products.rows()) {
+                    row[products.column()..][..out.len()].copy_from_slice(out);
+                }
             });
         });
     Features::from_parts(values, kept)
@@ -48,12 +53,9 @@ fn along_columns(features: &Features, share: f64) -> Features {
 /// Coordinates from the products of rows: X·v is √λ·u for the eigenvector u of `XXᵀ` with value λ.
 fn along_rows(features: &Features, share: f64) -> Features {
     let (count, width) = (features.count(), features.width());
-    let mut sums = vec![vec![0.0; count]; count];
-    let panels = Groups::of_rows(wide(), width, count, |i| features.row(i));
-    add_products(&mut sums, &panels, |first, count| {
-        Groups::of_rows(TALL, width, count, |i| features.row(first + i))
-    });
-    let eigen = Eigen::of_symmetric(sums);
+    let panels = [Groups::of_rows(wide(), width, count, |i| features.row(i))];
+    let products = products_with_itself(count, &panels);
+    let eigen = Eigen::of_symmetric(products);
     let kept = enough(&eigen.values, share);
     let coordinate = |row: usize, i: usize| {
         (eigen.values[i].max(0.0).sqrt() * f64::from(eigen.vectors[i][row])) as f32
@@ -79,40 +81,38 @@ fn enough(values: &[f64], share: f64) -> usize {
 /// `XᵀX` of centred features X, its lower triangle.
 fn covariance(features: &Features) -> Vec<Vec<f64>> {
     let width = features.width();
-    let mut sums = vec![vec![0.0; width]; width];
     let rows: Vec<&[f32]> = features.rows().collect();
-    for block in rows.chunks(DEPTH) {
-        let columns = Groups::of_columns(wide(), block.iter().copied(), 0, width);
-        add_products(&mut sums, &columns, |first, count| {
-            Groups::of_columns(TALL, block.iter().copied(), first, count)
-        });
-    }
-    sums
+    let panels = rows.par_chunks(DEPTH);
+    let panels: Vec<Groups> = panels
+        .map(|block| Groups::of_columns(wide(), block.iter().copied(), 0, width))
+        .collect();
+    products_with_itself(width, &panels)
 }
 
-/// Adds the products of all rows with each other, given as panels and as tiles, to the lower triangle of `sums`.
-fn add_products(
-    sums: &mut [Vec<f64>],
-    panels: &Groups,
-    tiles: impl Fn(usize, usize) -> Groups + Sync,
-) {
-    sums.par_chunks_mut(TASK)
+/// The lower triangle of `CCᵀ` for a matrix C of so many rows, given as panels of the parts into which its columns are cut.
+fn products_with_itself(rows: usize, parts: &[Groups]) -> Vec<Vec<f64>> {
+    let mut sums = vec![vec![0.0; rows]; rows];
+    // Rows far down have more columns left of the diagonal: the long tasks go first.
+    sums.par_chunks_mut(TRIANGLE_TASK)
         .enumerate()
+        .rev()
+        .with_max_len(1)
         .for_each(|(task, sums)| {
-            let first = task * TASK;
-            let tiles = tiles(first, sums.len());
-            multiply(
-                &tiles,
-                panels,
-                first + sums.len(),
-                |row, column, products| {
-                    let sums = &mut sums[row][column..];
-                    sums.iter_mut()
-                        .zip(products)
-                        .for_each(|(sum, product)| *sum += f64::from(*product));
-                },
-            );
+            let first = task * TRIANGLE_TASK;
+            let rows = first..first + sums.len();
+            for panels in parts {
+                let tiles = panels.regrouped(TALL, rows.clone());
+                multiply(&tiles, panels, rows.end, tiles.depth(), |products| {
+                    for (sums, out) in sums.iter_mut().zip(products.rows()) {
+                        sums[products.column()..]
+                            .iter_mut()
+                            .zip(out)
+                            .for_each(|(sum, product)| *sum += f64::from(*product));
+                    }
+                });
+            }
         });
+    sums
 }
 
 #[cfg(test)]

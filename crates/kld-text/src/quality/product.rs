@@ -23,10 +23,18 @@
     reason = "bodies must be compiled with their caller's instruction set"
 )]
 
+use std::{
+    iter::Sum,
+    ops::{AddAssign, Mul, Range},
+};
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// Rows of A that are multiplied at once.
 pub(super) const TALL: usize = 6;
+
+/// Depths of a panel that all tiles are multiplied with before the next ones: 16 kB in 256 bits, which stay in the nearest cache.
+const DEPTH: usize = 256;
 
 /// Registers that a row of a panel fills.
 const REGISTERS: usize = 2;
@@ -62,12 +70,15 @@ impl Groups {
         row: impl Fn(usize) -> &'a [f32],
     ) -> Self {
         let mut groups = Self::zeros(group, depth, count);
-        for index in 0..count {
-            let start = index / group * group * depth + index % group;
-            let places = groups.values[start..].iter_mut().step_by(group);
-            places
-                .zip(row(index))
-                .for_each(|(place, value)| *place = *value);
+        for (index, values) in groups.values.chunks_mut((group * depth).max(1)).enumerate() {
+            let first = index * group;
+            let rows: Vec<&[f32]> = (first..count.min(first + group)).map(&row).collect();
+            for (t, places) in values.chunks_mut(group).enumerate() {
+                places
+                    .iter_mut()
+                    .zip(&rows)
+                    .for_each(|(place, row)| *place = row[t]);
+            }
         }
         groups
     }
@@ -90,9 +101,26 @@ impl Groups {
         groups
     }
 
-    /// Number of rows, without those that only fill up.
-    pub(super) fn count(&self) -> usize {
-        self.count
+    /// Some of the rows, in other groups.
+    pub(super) fn regrouped(&self, group: usize, rows: Range<usize>) -> Self {
+        let mut groups = Self::zeros(group, self.depth, rows.len());
+        for (to, from) in rows.enumerate() {
+            let start = groups.start(to);
+            let places = groups.values[start..].iter_mut().step_by(group);
+            let values = self.values[self.start(from)..].iter().step_by(self.group);
+            (places.zip(values).take(self.depth)).for_each(|(place, value)| *place = *value);
+        }
+        groups
+    }
+
+    /// Where a row begins.
+    fn start(&self, row: usize) -> usize {
+        row / self.group * self.group * self.depth + row % self.group
+    }
+
+    /// Values in a row.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
     }
 
     fn zeros(group: usize, depth: usize, count: usize) -> Self {
@@ -111,69 +139,133 @@ impl Groups {
     }
 }
 
-/// A·Bᵀ for the panels that begin before column `end`: hands on each row within a panel, with its number and its first column.
-///
-/// Rows and columns that only fill up are not handed on.
-pub(super) fn multiply(
-    tiles: &Groups,
-    b: &Groups,
-    end: usize,
-    mut each: impl FnMut(usize, usize, &[f32]),
-) {
-    assert_eq!(tiles.depth, b.depth, "rows of the same width");
-    let wide = b.group;
-    let mut block = vec![0.0; TALL * wide];
-    for panel in 0..end.min(b.count).div_ceil(wide) {
-        let column = panel * wide;
-        let columns = wide.min(b.count - column);
-        for tile in 0..tiles.count.div_ceil(TALL) {
-            Arch::new().dispatch(Block {
-                tile: tiles.group(tile),
-                panel: b.group(panel),
-                out: &mut block,
-            });
-            let first = tile * TALL;
-            let rows = TALL.min(tiles.count - first);
-            for (row, out) in block.chunks(wide).take(rows).enumerate() {
-                each(first + row, column, &out[..columns]);
-            }
-        }
+/// The products of all rows of A with a panel of B, as far as they have come along the depth.
+pub(super) struct Products<'a> {
+    tiles: &'a Groups,
+    panels: &'a Groups,
+    panel: usize,
+    done: usize,
+    sums: &'a mut [f32],
+}
+
+impl Products<'_> {
+    /// Goes on to a depth.
+    pub(super) fn go_on_to(&mut self, depth: usize) {
+        Arch::new().dispatch(Part {
+            tiles: self.tiles,
+            panel: self.panels.group(self.panel),
+            depths: self.done..depth,
+            sums: self.sums,
+        });
+        self.done = depth;
+    }
+
+    /// The first column.
+    pub(super) fn column(&self) -> usize {
+        self.panel * self.panels.group
+    }
+
+    /// Row after row, [`wide`] values each, where columns are lacking too.
+    pub(super) fn values(&self) -> &[f32] {
+        &self.sums[..self.tiles.count * self.panels.group]
+    }
+
+    /// The rows, as long as there are columns.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        let columns = (self.panels.count - self.column()).min(self.panels.group);
+        let rows = self.values().chunks(self.panels.group);
+        rows.map(move |row| &row[..columns])
     }
 }
 
-/// One tile times one panel.
-struct Block<'a> {
-    tile: &'a [f32],
-    panel: &'a [f32],
-    out: &'a mut [f32],
+/// A·Bᵀ up to a depth, for the panels that begin before column `end`, a panel at a time.
+pub(super) fn multiply(
+    tiles: &Groups,
+    panels: &Groups,
+    end: usize,
+    depth: usize,
+    mut each: impl FnMut(&mut Products<'_>),
+) {
+    assert_eq!(tiles.depth, panels.depth, "rows of the same width");
+    let mut sums = vec![0.0; tiles.count.next_multiple_of(TALL) * panels.group];
+    for panel in 0..end.min(panels.count).div_ceil(panels.group) {
+        sums.fill(0.0);
+        let mut products = Products {
+            tiles,
+            panels,
+            panel,
+            done: 0,
+            sums: &mut sums,
+        };
+        products.go_on_to(depth);
+        each(&mut products);
+    }
 }
 
-impl WithSimd for Block<'_> {
+/// All tiles times some depths of a panel.
+struct Part<'a> {
+    tiles: &'a Groups,
+    panel: &'a [f32],
+    depths: Range<usize>,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Part<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let mut sums = [[simd.splat_f32s(0.0); REGISTERS]; TALL];
         let (panel, _) = S::as_simd_f32s(self.panel);
-        for (a, b) in self
-            .tile
-            .as_chunks::<TALL>()
+        let panel = panel.as_chunks::<REGISTERS>().0;
+        let (sums, _) = S::as_mut_simd_f32s(self.sums);
+        let sums = sums
+            .as_chunks_mut::<REGISTERS>()
             .0
-            .iter()
-            .zip(panel.as_chunks::<REGISTERS>().0)
-        {
-            for (sums, a) in sums.iter_mut().zip(a) {
-                let a = simd.splat_f32s(*a);
-                for (sum, b) in sums.iter_mut().zip(b) {
-                    *sum = simd.mul_add_f32s(a, *b, *sum);
-                }
+            .as_chunks_mut::<TALL>()
+            .0;
+        for start in self.depths.clone().step_by(DEPTH) {
+            let depths = start..self.depths.end.min(start + DEPTH);
+            for (tile, sums) in sums.iter_mut().enumerate() {
+                let tile = &self.tiles.group(tile).as_chunks::<TALL>().0[depths.clone()];
+                *sums = add_products(simd, tile, &panel[depths.clone()], *sums);
             }
         }
-        let (out, _) = S::as_mut_simd_f32s(self.out);
-        for (out, sums) in out.as_chunks_mut::<REGISTERS>().0.iter_mut().zip(&sums) {
-            *out = *sums;
+    }
+}
+
+/// The sums of a tile and a panel after some more depths.
+#[inline(always)]
+fn add_products<S: Simd>(
+    simd: S,
+    tile: &[[f32; TALL]],
+    panel: &[[S::f32s; REGISTERS]],
+    mut sums: [[S::f32s; REGISTERS]; TALL],
+) -> [[S::f32s; REGISTERS]; TALL] {
+    for (a, b) in tile.iter().zip(panel) {
+        for (sums, a) in sums.iter_mut().zip(a) {
+            let a = simd.splat_f32s(*a);
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = simd.mul_add_f32s(a, *b, *sum);
+            }
         }
     }
+    sums
+}
+
+/// Σ aᵢ·bᵢ in lanes; to be inlined where the instruction set is known.
+#[inline(always)]
+pub(super) fn dot<T: Copy + Default + Sum + AddAssign + Mul<Output = T>>(a: &[T], b: &[T]) -> T {
+    const LANES: usize = 16;
+    let (a, a_rest) = a.as_chunks::<LANES>();
+    let (b, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [T::default(); LANES];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    let rest: T = a_rest.iter().zip(b_rest).map(|(a, b)| *a * *b).sum();
+    sums.into_iter().chain([rest]).sum()
 }
 
 #[cfg(test)]
@@ -195,15 +287,28 @@ mod tests {
             let tiles = Groups::of_rows(TALL, depth, rows, |i| &a[i * depth..][..depth]);
             let panels = Groups::of_rows(wide(), depth, columns, |i| &b[i * depth..][..depth]);
             let mut seen = 0;
-            multiply(&tiles, &panels, columns, |row, column, out| {
-                for (offset, value) in out.iter().enumerate() {
-                    let (a, b) = (&a[row * depth..][..depth], &b[(column + offset) * depth..][..depth]);
-                    let expected: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-                    assert!((f64::from(*value) - expected).abs() < 1e-5, "{value} {expected}");
-                    seen += 1;
+            multiply(&tiles, &panels, columns, depth / 3, |products| {
+                products.go_on_to(depth);
+                for (row, out) in products.rows().enumerate() {
+                    for (column, value) in (products.column()..).zip(out) {
+                        let (a, b) = (&a[row * depth..][..depth], &b[column * depth..][..depth]);
+                        let expected: f64 = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        assert!((f64::from(*value) - expected).abs() < 1e-5, "{value} {expected}");
+                        seen += 1;
+                    }
                 }
             });
             prop_assert_eq!(seen, rows * columns);
+        }
+
+        #[test]
+        fn rows_in_other_groups_are_the_same_rows(rows in 1_usize..40, depth in 1_usize..20, first in 0_usize..10) {
+            let first = first.min(rows - 1);
+            let a = values(rows * depth, 4);
+            let row = |i: usize| &a[i * depth..][..depth];
+            let all = Groups::of_rows(16, depth, rows, row);
+            let some = Groups::of_rows(TALL, depth, rows - first, |i| row(first + i));
+            prop_assert_eq!(all.regrouped(TALL, first..rows).values, some.values);
         }
 
         #[test]
