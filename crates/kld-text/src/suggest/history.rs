@@ -5,29 +5,23 @@ use kld_core::{
     result::{Following, Measure},
 };
 
+mod fit;
 mod over_tokens;
 
+pub use fit::FEWEST_TO_FIT;
+
 use super::{
-    mixture::{Mixture, Parts},
     ngram::Symbol,
     session::{Context, Session},
-    state::{Fitted, State},
     vocabulary::Vocabulary,
-    word_model::WordModel,
     words::{FIRST_WORD, Token, each_token_at},
 };
-
-/// Half-lives that are tried, in words.
-const HALF_LIVES: [f64; 6] = [500.0, 2000.0, 8000.0, 32_000.0, 128_000.0, f64::INFINITY];
 
 /// Suggestions that are shown at once when keystrokes are counted.
 pub const SHOWN: usize = 3;
 
 /// Words of the tail in one cluster: neighbours share a subject, so their errors are not independent.
 const WINDOW: usize = 100;
-
-/// Held-back words below which nothing is fitted: weights would follow chance.
-pub const FEWEST_TO_FIT: usize = 100;
 
 /// A history, cut by words into what is learnt from and the tail.
 #[derive(Clone, Debug)]
@@ -111,33 +105,6 @@ impl<'a> History<'a> {
         documents(&self.tokens)
     }
 
-    /// The half-life and the weights that minimise KL(history ‖ suggestions) on the second half of what is learnt from, each word
-    /// predicted from those before it; `None` where that half has fewer than [`FEWEST_TO_FIT`] words.
-    #[must_use]
-    pub fn fit(&self, model: &WordModel, state: &State) -> Option<Fitted> {
-        let held_back = self.learnt_words() / 2;
-        (held_back >= FEWEST_TO_FIT).then(|| {
-            best(|half_life| {
-                let session = Session::new(model, with_half_life(state, half_life));
-                self.parts(session, held_back)
-            })
-        })
-    }
-
-    /// What base and cache give to the held-back words, the last ones of what is learnt from.
-    fn parts(&self, mut session: Session<'_>, held_back: usize) -> Vec<Parts> {
-        let mut left = self.learnt_words();
-        let mut positions = Vec::with_capacity(held_back);
-        each_word(self.learnt(), |_, context, word| {
-            if left <= held_back {
-                positions.push(session.parts(context, word));
-            }
-            left -= 1;
-            session.learn(context, word, "");
-        });
-        positions
-    }
-
     /// Learns what is to be learnt, at a time such as `2026-11-25T20:15:00Z`.
     pub fn learn(&self, session: &mut Session<'_>, time: &str) {
         each_word(self.learnt(), |_, context, word| {
@@ -184,29 +151,6 @@ impl<'a> History<'a> {
     /// From one judged word of the tail to the next, so that there are at most `most`.
     fn every(&self, most: usize) -> usize {
         self.tail_words().div_ceil(most.max(1)).max(1)
-    }
-}
-
-/// The best of the half-lives with the weights that go with it, given what each half-life makes the parts give to held-back words.
-fn best(mut parts: impl FnMut(f64) -> Vec<Parts>) -> Fitted {
-    let mut fitted = HALF_LIVES.map(|half_life| {
-        let positions = parts(half_life);
-        let mixture = Mixture::fitted(&positions);
-        (mixture.nll(&positions), Fitted { half_life, mixture })
-    });
-    fitted.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let [(_, best), ..] = fitted;
-    best
-}
-
-fn with_half_life(state: &State, half_life: f64) -> State {
-    let fitted = Some(Fitted {
-        half_life,
-        mixture: Mixture::default(),
-    });
-    State {
-        fitted,
-        ..state.clone()
     }
 }
 

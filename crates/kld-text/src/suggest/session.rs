@@ -110,7 +110,7 @@ impl<'m> Session<'m> {
             state,
             span_start: 0,
         };
-        session.replay();
+        session.cache = session.replayed([half_life]);
         session
     }
 
@@ -144,8 +144,9 @@ impl<'m> Session<'m> {
         &self.mixture
     }
 
-    /// Fills the cache from the counts of the state.
-    fn replay(&mut self) {
+    /// A cache of the counts of the state.
+    pub(super) fn replayed<const N: usize>(&mut self, half_lives: [f64; N]) -> Cache<N> {
+        let mut cache = Cache::with_half_lives(half_lives);
         let mut now = 0;
         for span in std::mem::take(&mut self.state.spans) {
             self.span_start = now;
@@ -154,18 +155,20 @@ impl<'m> Session<'m> {
                 let (context, word) = parts.split_at(parts.len() - 1);
                 let context: Vec<Symbol> = context.iter().map(|part| self.named(part)).collect();
                 let word = self.add(word[0]);
-                self.cache.learn_counted(&context, word, *count, now);
+                cache.learn_counted(&context, word, *count, now);
             }
             now += span.words;
             self.state.spans.push(span);
         }
+        cache
     }
 
     fn named(&mut self, part: &str) -> Symbol {
         mark_named(part).unwrap_or_else(|| self.add(part))
     }
 
-    fn add(&mut self, word: &str) -> Symbol {
+    /// The word's number, a new one where neither model nor history has it.
+    pub(super) fn add(&mut self, word: &str) -> Symbol {
         let known = self.vocabulary.symbols();
         let number = self.vocabulary.add(word);
         if self.vocabulary.symbols() > known {
@@ -228,10 +231,7 @@ impl<'m> Session<'m> {
     /// What each part gives to a word in a context.
     #[must_use]
     pub fn parts(&self, context: &Context, word: &str) -> Parts {
-        let base = self
-            .model
-            .map_or(0.0, |model| self.base(model, context, word));
-        self.parts_over(base, context, word)
+        self.parts_over(self.base(context, word), context, word)
     }
 
     /// The same where the base gives this probability to the word.
@@ -239,11 +239,15 @@ impl<'m> Session<'m> {
     pub fn parts_over(&self, base: f64, context: &Context, word: &str) -> Parts {
         let symbol = self.vocabulary.number(word).unwrap_or(Symbol::MAX);
         let mut parts = vec![base];
-        parts.extend(self.cache.shares(&context.0, symbol));
+        parts.extend(self.cache.shares(&context.0, symbol).into_iter().flatten());
         parts
     }
 
-    fn base(&self, model: &WordModel, context: &Context, word: &str) -> f64 {
+    /// What the base gives to a word; 0 where it is a model of tokens.
+    pub(super) fn base(&self, context: &Context, word: &str) -> f64 {
+        let Some(model) = self.model else {
+            return 0.0;
+        };
         let symbol = self.vocabulary.number(word).unwrap_or(Symbol::MAX);
         let beyond = (symbol as usize).checked_sub(model.ngram().symbols());
         let spelling = match beyond.map(|at| self.spellings.get(at)) {

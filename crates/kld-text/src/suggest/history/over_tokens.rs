@@ -1,10 +1,10 @@
 //! The same over a model of tokens, which is slow: so many words of the history are asked about, and no more.
 
 use super::{
-    FEWEST_TO_FIT, Following, History, Judged, SHOWN, Session, State, WINDOW, best, each_word,
-    following, with_half_life,
+    Context, Following, History, Judged, SHOWN, Session, WINDOW, each_word, fit::HeldBack,
+    following,
 };
-use crate::suggest::{Suggestion, Words, expand::Expanded, state::Fitted};
+use crate::suggest::{State, Suggestion, Words, expand::Expanded, state::Fitted};
 
 /// Words that an expansion is asked for: as many as the widest hit rate needs.
 const WANTED: usize = 5;
@@ -21,26 +21,21 @@ impl History<'_> {
         state: &State,
         most: usize,
     ) -> Result<Option<Fitted>, String> {
-        let held_back = (self.learnt_words() / 2).min(most);
-        if held_back < FEWEST_TO_FIT {
+        let Some(held_back) = HeldBack::last((self.learnt_words() / 2).min(most)) else {
             return Ok(None);
-        }
-        let base = self.base(words, held_back)?;
-        Ok(Some(best(|half_life| {
-            let session = Session::over_tokens(with_half_life(state, half_life));
-            let mut positions = self.parts(session, held_back);
-            for (parts, base) in positions.iter_mut().zip(&base) {
-                parts[0] = *base;
-            }
-            positions
-        })))
+        };
+        let mut base = self.base(words, held_back)?.into_iter();
+        let session = Session::over_tokens(state.clone());
+        let next = |_: &Session<'_>, _: &Context, _: &str| base.next().unwrap_or(0.0);
+        Ok(Some(self.best(session, held_back, next)))
     }
 
     /// What the model gives to the held-back words.
-    fn base(&self, words: &Words<'_>, held_back: usize) -> Result<Vec<f64>, String> {
-        let (mut base, mut left) = (Ok(Vec::new()), self.learnt_words());
+    fn base(&self, words: &Words<'_>, held_back: HeldBack) -> Result<Vec<f64>, String> {
+        let (mut base, mut behind) = (Ok(Vec::new()), self.learnt_words());
         each_word(self.learnt(), |place, _, word| {
-            if left <= held_back
+            behind -= 1;
+            if held_back.has(behind)
                 && let Ok(all) = &mut base
             {
                 let before = &self.documents[place.document as usize][..place.at];
@@ -49,7 +44,6 @@ impl History<'_> {
                     Err(problem) => base = Err(problem),
                 }
             }
-            left -= 1;
         });
         base
     }
