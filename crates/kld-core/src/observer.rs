@@ -1,5 +1,7 @@
 //! Libraries never print: they tell an [`Observer`], whose methods do nothing unless implemented.
 
+use std::time::{Duration, Instant};
+
 /// Hears of progress and of warnings while long work runs.
 pub trait Observer: Sync {
     /// Some work has been done.
@@ -19,7 +21,7 @@ pub struct Progress {
     pub stage: &'static str,
     /// Steps done.
     pub done: usize,
-    /// Steps in all.
+    /// Steps in all; 0 where nobody knows.
     pub total: usize,
     /// The current estimate as text, e.g. `KL 0.0127 ± 0.0002 nats`; empty while there is none.
     pub estimate: String,
@@ -30,3 +32,27 @@ pub struct Progress {
 pub struct Silent;
 
 impl Observer for Silent {}
+
+/// Tells of progress at once and then only now and then: making an estimate costs time that may grow with what is done.
+#[derive(Debug, Default)]
+pub struct Pace {
+    last: Option<Instant>,
+}
+
+impl Pace {
+    /// Four times a second is as much as a person can read.
+    const EVERY: Duration = Duration::from_millis(250);
+
+    /// Tells an observer if it is time again, or this is the `last` step.
+    pub fn tell(
+        &mut self,
+        observer: &dyn Observer,
+        last: bool,
+        progress: impl FnOnce() -> Progress,
+    ) {
+        if last || self.last.is_none_or(|last| last.elapsed() >= Self::EVERY) {
+            self.last = Some(Instant::now());
+            observer.progress(&progress());
+        }
+    }
+}

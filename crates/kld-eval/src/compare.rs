@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use kld_core::{
     Observer, Place, Plan, RowOutcome, Summary, TokenRow, WindowRows,
-    observer::Progress,
+    observer::{Pace, Progress},
     result::{Comparison, METRICS_VERSION, ProtocolRecord, RunRecord},
     row::TOP_K,
     sequential::StopRule,
@@ -26,7 +26,6 @@ use crate::{
     Error, Result,
     conclude::conclude,
     deal::{InMemory, Store, deal},
-    pace::Pace,
     prepare::{Prepared, Tokenized, check_recorded, compared_columns},
     run::{Run, Worker},
     text::Fragment,
@@ -236,14 +235,12 @@ impl<'a> Job<'a> {
             sink.take(rows);
             done = visit + 1;
             enough = self.plan.is_enough(sink.summaries());
-            if enough || pace.is_due() || visit + 1 == total {
-                observer.progress(&Progress {
-                    stage: "windows",
-                    done: visit + 1,
-                    total,
-                    estimate: sink.estimate(),
-                });
-            }
+            pace.tell(observer, enough || visit + 1 == total, || Progress {
+                stage: "windows",
+                done: visit + 1,
+                total,
+                estimate: sink.estimate(),
+            });
             !enough && !observer.interrupted()
         })?;
         let mut run = run_record(work, started, done, self.plan.order.len());

@@ -1,12 +1,14 @@
 //! Features of documents: what a model has in mind at the end of each, its last hidden state at the last token.
 
-use kld_core::{Observer, observer::Progress};
+use kld_core::{
+    Observer,
+    observer::{Pace, Progress},
+};
 use kld_models::{LogitSource, tokenizer::SpecialTokens};
 
 use crate::{
     Error, Result,
     deal::{InMemory, deal},
-    pace::Pace,
 };
 
 /// Features of some documents.
@@ -47,14 +49,12 @@ pub fn hidden_states(
             states.width = state.len();
             states.values.extend(state);
             states.shortened += usize::from(shortened);
-            if pace.is_due() {
-                observer.progress(&Progress {
-                    stage: "documents read",
-                    done: index + 1,
-                    total: documents.len(),
-                    estimate: String::new(),
-                });
-            }
+            pace.tell(observer, false, || Progress {
+                stage: "documents read",
+                done: index + 1,
+                total: documents.len(),
+                estimate: String::new(),
+            });
             !observer.interrupted()
         },
     )?;

@@ -10,7 +10,6 @@ mod error;
 pub mod explain;
 pub mod features;
 pub mod frequency;
-mod pace;
 pub mod prepare;
 pub mod record;
 pub mod run;

@@ -4,7 +4,10 @@
 //! has all windows but the last ones. A lossy choice is measured while both rows are at hand: the row as the model gave it, and as the
 //! recording will give it back.
 
-use kld_core::{Observer, observer::Progress};
+use kld_core::{
+    Observer,
+    observer::{Pace, Progress},
+};
 use kld_kernels::{Kernel, PairOptions};
 use kld_models::{
     LogitSource, Script,
@@ -15,7 +18,6 @@ use crate::{
     Fragment, Result, Work,
     compare::HEAD_SLICE,
     deal::{InMemory, deal},
-    pace::Pace,
     prepare::{Prepared, Tokenized},
     window::{Cut, Window},
 };
@@ -99,14 +101,12 @@ pub fn record(
             return false;
         }
         let done = begun + index + 1;
-        if pace.is_due() || done == windows.len() {
-            observer.progress(&Progress {
-                stage: "windows",
-                done,
-                total: windows.len(),
-                estimate: String::new(),
-            });
-        }
+        pace.tell(observer, done == windows.len(), || Progress {
+            stage: "windows",
+            done,
+            total: windows.len(),
+            estimate: String::new(),
+        });
         failed.is_none() && !observer.interrupted()
     })?;
     failed.map_or(Ok(tape.done()), Err)

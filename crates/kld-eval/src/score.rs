@@ -8,7 +8,11 @@ mod tally;
 
 use std::time::Instant;
 
-use kld_core::{Observer, Plan, observer::Progress, result::Score};
+use kld_core::{
+    Observer, Plan,
+    observer::{Pace, Progress},
+    result::Score,
+};
 use kld_kernels::Kernel;
 use kld_models::LogitSource;
 use rand::{SeedableRng, rngs::StdRng};
@@ -21,7 +25,6 @@ use crate::{
     compare::{HEAD_SLICE, padding_mass, run_record},
     deal::{InMemory, Store, deal},
     frequency::Frequencies,
-    pace::Pace,
     prepare::prepare_one,
     run::{Run, Worker},
     text::Fragment,
@@ -124,14 +127,12 @@ impl<'a> Job<'a> {
         let scored = |visit: usize| self.window_score(order[visit], work.kernel);
         let done = deal(total, work.threads, store, scored, |visit, window| {
             tally.add(&window);
-            if pace.is_due() || visit + 1 == total {
-                observer.progress(&Progress {
-                    stage: "windows",
-                    done: visit + 1,
-                    total,
-                    estimate: tally.estimate(),
-                });
-            }
+            pace.tell(observer, visit + 1 == total, || Progress {
+                stage: "windows",
+                done: visit + 1,
+                total,
+                estimate: tally.estimate(),
+            });
             !observer.interrupted()
         })?;
         let record = run_record(work, started, done, self.plan.order.len());

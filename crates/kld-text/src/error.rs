@@ -174,6 +174,9 @@ pub enum Error {
     /// The tokenizer failed.
     #[error("cannot tokenize: {0}")]
     Tokenizer(String),
+    /// A language model failed.
+    #[error("{0}")]
+    Model(String),
     /// The user has asked to stop.
     #[error("stopped before the end")]
     Interrupted,

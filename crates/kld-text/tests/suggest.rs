@@ -1,5 +1,6 @@
 //! The n-gram model and the mixture against values made elsewhere, and their laws.
 
+use kld_core::observer::Silent;
 use kld_text::suggest::{
     History, Session, State, Trainer,
     mixture::Mixture,
@@ -162,14 +163,23 @@ fn a_history_that_repeats_itself_is_soon_followed() {
     let text = REFRAIN.repeat(60);
     let history = History::cut(&[&text], 0.2);
     assert_eq!((history.learnt_words(), history.tail_words()), (432, 108));
-    let fitted = history.fit(&model, &State::default());
+    let fitted = history.fit(&model, &State::default(), &Silent).unwrap();
     let state = State {
         fitted,
         ..State::default()
     };
     let mut session = Session::new(&model, state.clone());
-    history.learn(&mut session, "2026-11-25T20:00:00Z");
-    let followed = history.judge(&mut session, Some("2026-11-25T20:00:00Z"), usize::MAX);
+    history
+        .learn(&mut session, "2026-11-25T20:00:00Z", &Silent)
+        .unwrap();
+    let followed = history
+        .judge(
+            &mut session,
+            Some("2026-11-25T20:00:00Z"),
+            usize::MAX,
+            &Silent,
+        )
+        .unwrap();
     assert!(
         followed.kl.after.value < 0.5 && followed.kl.before.value > 2.0,
         "{:?}",
@@ -182,8 +192,12 @@ fn a_history_that_repeats_itself_is_soon_followed() {
     assert_eq!(session.state().words(), 540);
     // Of every fourth word much the same is found, and the others are learnt all the same.
     let mut again = Session::new(&model, state);
-    history.learn(&mut again, "2026-11-25T20:00:00Z");
-    let few = history.judge(&mut again, Some("2026-11-25T20:00:00Z"), 27);
+    history
+        .learn(&mut again, "2026-11-25T20:00:00Z", &Silent)
+        .unwrap();
+    let few = history
+        .judge(&mut again, Some("2026-11-25T20:00:00Z"), 27, &Silent)
+        .unwrap();
     assert_eq!(again.state().words(), 540);
     assert!((few.kl.after.value - followed.kl.after.value).abs() < 0.2);
     assert_eq!(session.suggest("the quick br", 1)[0].word, "brown");

@@ -18,6 +18,11 @@ pub(crate) enum Outcome {
 /// 2: the input, a file or the usage is wrong. (It is also clap's code for wrong usage.)
 pub(crate) const WRONG_INPUT: u8 = 2;
 
+/// Whether an error only says that the user asked to stop.
+pub(crate) fn is_stop(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(kld_text::Error::Interrupted))
+}
+
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         ExitCode::from(match outcome {

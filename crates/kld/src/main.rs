@@ -72,6 +72,7 @@ fn main() -> ExitCode {
     let arguments = run_folder::recalled(std::env::args_os().collect());
     match arguments.and_then(|arguments| Verb::parse_from(arguments).run()) {
         Ok(outcome) => outcome.into(),
+        Err(error) if exit::is_stop(&error) => exit::Outcome::Interrupted.into(),
         Err(error) => {
             #[expect(
                 clippy::print_stderr,

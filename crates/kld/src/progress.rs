@@ -107,6 +107,12 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
 impl Observer for Terminal {
     fn progress(&self, progress: &Progress) {
         if std::io::stderr().is_terminal() {

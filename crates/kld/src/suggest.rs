@@ -190,18 +190,19 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
     let unit = if args.bits { Unit::Bits } else { Unit::Nats };
     let outputs = Outputs::open(json, html, unit)?;
     let before = args.state.read()?;
+    let observer = Terminal::answering("\nstopping; again to stop at once")?;
     if let Some(text) = model.strip_prefix("ngram:") {
         let reading = args.reading(base::MOST_TEXT);
-        let made = base::from_text(text, usize::from(args.order), &reading)?;
+        let made = base::from_text(text, usize::from(args.order), &reading, &observer)?;
         return suggest(
             args,
             model,
             Base::NGrams(&made, args.judged.unwrap_or(base::JUDGED_OF_NGRAMS)),
             before,
             outputs,
+            &observer,
         );
     }
-    let observer = Terminal::listening()?;
     let source = Opener::new(args.effort.memory.map(|size| size.0), &observer).open_model(model)?;
     observer.finish();
     let tokens = Tokens::of(&source);
@@ -212,6 +213,7 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<Outcome> {
         Base::Tokens(&words, args.judged.unwrap_or(base::JUDGED_OF_TOKENS)),
         before,
         outputs,
+        &observer,
     )
 }
 
@@ -222,8 +224,10 @@ fn suggest(
     base: Base<'_>,
     before: State,
     outputs: Outputs,
+    observer: &Terminal,
 ) -> anyhow::Result<Outcome> {
-    let learnt = learn::learn(args, base, before)?;
+    let learnt = learn::learn(args, base, before, observer)?;
+    observer.finish();
     let mut kept = Kept::at(args.state.state.as_deref());
     if !args.history.is_empty() {
         kept.write(learnt.session.state())?;
@@ -235,8 +239,13 @@ fn suggest(
     } else {
         let result = report::result(args, model, base, &learnt)?;
         outputs.write(&result)?;
+        return Ok(Outcome::Fine);
     }
-    Ok(Outcome::Fine)
+    Ok(if Terminal::was_interrupted() {
+        Outcome::Interrupted
+    } else {
+        Outcome::Fine
+    })
 }
 
 impl SuggestArgs {

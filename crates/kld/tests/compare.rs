@@ -4,11 +4,11 @@ mod desk;
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
-use desk::{Desk, TEXT, golden, stderr};
+use desk::{Desk, TEXT, golden, interrupt, stderr};
 use serde_json::Value;
 
 #[test]
@@ -544,13 +544,7 @@ fn ctrl_c_prints_what_is_measured_so_far_and_exits_with_3() {
         .unwrap();
     std::thread::sleep(Duration::from_secs(4));
     let asked = Instant::now();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &child.id().to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(
         output.status.code(),

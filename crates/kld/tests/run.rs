@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use desk::{Desk, TEXT, stderr};
+use desk::{Desk, TEXT, interrupt, stderr};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 /// A desk with a text of many windows.
@@ -233,10 +233,7 @@ fn what_is_measured_before_ctrl_c_is_kept_and_the_way_on_is_told() {
     while fs::metadata(&rows).map_or(0, |file| file.len()) < 20_000 {
         thread::sleep(Duration::from_millis(10));
     }
-    let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
+    interrupt(&child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let told = stderr(&output);

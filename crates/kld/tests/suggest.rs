@@ -10,8 +10,10 @@ mod desk;
 
 use std::{
     env, fs,
-    io::Write,
+    io::{BufRead, BufReader, Write},
     process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use desk::{Desk, stderr};
@@ -158,6 +160,45 @@ fn an_editor_is_served_line_by_line_and_what_it_taught_is_kept() {
     assert!(answers[2]["error"].is_string());
     assert_eq!(words(&answers[3]), ["quokka"]);
     assert_eq!(words(&serve("{\"prefix\":\"the quo\"}\n")[0]), ["quokka"]);
+}
+
+/// A program that waits for its user, and one that works, both end where they are told to.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_serving_and_learning() {
+    let desk = desk();
+    let mut serving = desk
+        .command("suggest ngram:base.txt --state me.json --serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Held open: an editor that is still there.
+    let (mut input, output) = (
+        serving.stdin.take().unwrap(),
+        serving.stdout.take().unwrap(),
+    );
+    input.write_all(b"{\"typed\":\"the quokka\"}\n").unwrap();
+    let mut answer = String::new();
+    BufReader::new(output).read_line(&mut answer).unwrap();
+    assert_eq!(answer, "{\"learnt\":2}\n");
+    desk::interrupt(&serving);
+    assert_eq!(serving.wait().unwrap().code(), Some(3));
+    let kept = desk.printed("suggest --state me.json --inspect");
+    assert!(kept.contains("2 words learnt"), "{kept}");
+
+    // Hours of work.
+    fs::write(desk.path("long.txt"), REFRAIN.repeat(2000)).unwrap();
+    let learning = desk
+        .command("suggest p.gguf --history long.txt --judged 100000 --state other.json")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_secs(3));
+    desk::interrupt(&learning);
+    let ended = learning.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(3), "{}", stderr(&ended));
+    assert!(!desk.path("other.json").exists());
 }
 
 /// Runs the program on a pseudo-terminal; see `desk/type.py` for the steps. `None` where there is no Python to make one.

@@ -215,8 +215,9 @@ mod tests {
         for now in 0..200_u32 {
             let (context, word) = ([16 + now % 3, 16 + now % 5], 16 + now % 7);
             all.learn(&context, word, u64::from(now));
-            own.iter_mut()
-                .for_each(|own| own.learn(&context, word, u64::from(now)));
+            for own in &mut own {
+                own.learn(&context, word, u64::from(now));
+            }
             for (order, shares) in all.shares(&context, 17).iter().enumerate() {
                 assert_eq!(
                     *shares,

@@ -26,6 +26,8 @@ use std::{
 
 use kld_core::sum::sum;
 
+use crate::{Error, Result};
+
 /// A causal language model, as this crate needs it.
 pub trait TokenModel: fmt::Debug {
     /// The tokens of a text, without any that the text does not contain.
@@ -159,7 +161,7 @@ impl<'m> Words<'m> {
     /// # Errors
     ///
     /// If the model fails.
-    pub fn expand(&self, before: &str, prefix: &str, wanted: usize) -> Result<Expanded, String> {
+    pub fn expand(&self, before: &str, prefix: &str, wanted: usize) -> Result<Expanded> {
         let cursor = self.cursor(before, prefix)?;
         let mut open = BinaryHeap::new();
         let mut found = BTreeMap::<String, f64>::new();
@@ -185,7 +187,7 @@ impl<'m> Words<'m> {
                         Fate::Other => {}
                     },
                 );
-                Ok::<_, String>((next, is_decided(&found, wanted, open)))
+                Ok::<_, Error>((next, is_decided(&found, wanted, open)))
             };
         let (first, mut decided) = step(0, 1.0, &written, &mut open)?;
         while !decided && written.len() < self.effort.passes {
@@ -213,11 +215,11 @@ impl<'m> Words<'m> {
     /// # Errors
     ///
     /// If the model fails.
-    pub fn probability(&self, before: &str, word: &str) -> Result<f64, String> {
+    pub fn probability(&self, before: &str, word: &str) -> Result<f64> {
         let cursor = self.cursor(before, word)?;
         let before = self.seen(before);
-        let context = self.model.encode(context_of(before))?;
-        let whole = self.model.encode(&format!("{before}{word}"))?;
+        let context = self.encode(context_of(before))?;
+        let whole = self.encode(&format!("{before}{word}"))?;
         // Where the word changes how the text before it is cut, the tokens from there on are charged to the word.
         let same = context
             .iter()
@@ -226,7 +228,7 @@ impl<'m> Words<'m> {
             .count();
         let (context, spelling) = whole.split_at(same.min(whole.len().saturating_sub(1)));
         let tokens = [&self.started(context)?[..], spelling].concat();
-        let rows = self.model.next(&tokens, spelling.len() + 1)?;
+        let rows = self.next(&tokens, spelling.len() + 1)?;
         let of_token = |(token, row): (&u32, &Vec<f64>)| row[*token as usize].ln();
         let spelt_so = sum(spelling.iter().zip(&rows).map(of_token)).exp();
         let next = if same < cursor.context {
@@ -235,6 +237,14 @@ impl<'m> Words<'m> {
             rows[0].clone()
         };
         Ok(spelt_so * self.ends(&rows[spelling.len()]) / self.any_word(&cursor, &next))
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.model.encode(text).map_err(Error::Model)
+    }
+
+    fn next(&self, tokens: &[u32], last: usize) -> Result<Vec<Vec<f64>>> {
+        self.model.next(tokens, last).map_err(Error::Model)
     }
 
     /// The mass of all words behind a text.
@@ -261,11 +271,11 @@ impl<'m> Words<'m> {
         sum(end.map(|(_, p)| *p))
     }
 
-    fn behind(&self, cursor: &Cursor, written: &Written) -> Result<Vec<f64>, String> {
+    fn behind(&self, cursor: &Cursor, written: &Written) -> Result<Vec<f64>> {
         let tokens = [&cursor.tokens[..], &written.tokens].concat();
-        let mut rows = self.model.next(&tokens, 1)?;
+        let mut rows = self.next(&tokens, 1)?;
         rows.pop()
-            .ok_or_else(|| "the model gave no probabilities".to_owned())
+            .ok_or_else(|| Error::Model("the model gave no probabilities".to_owned()))
     }
 
     /// Calls `each` with every token that may stand behind what is written: its probability, what becomes of the word, and all bytes.
@@ -310,23 +320,23 @@ impl<'m> Words<'m> {
     }
 
     /// The last tokens of a context, behind the token that stands before every text.
-    fn started(&self, tokens: &[u32]) -> Result<Vec<u32>, String> {
+    fn started(&self, tokens: &[u32]) -> Result<Vec<u32>> {
         let start = self.model.start(tokens.is_empty());
         let last = &tokens[tokens.len().saturating_sub(self.effort.context)..];
         let started: Vec<u32> = start.into_iter().chain(last.iter().copied()).collect();
         if started.is_empty() {
-            return Err(
+            return Err(Error::Model(
                 "nothing stands before the word, and the model has no token for a beginning"
                     .to_owned(),
-            );
+            ));
         }
         Ok(started)
     }
 
-    fn cursor(&self, before: &str, prefix: &str) -> Result<Cursor, String> {
+    fn cursor(&self, before: &str, prefix: &str) -> Result<Cursor> {
         let before = self.seen(before);
         let context = context_of(before);
-        let tokens = self.model.encode(context)?;
+        let tokens = self.encode(context)?;
         Ok(Cursor {
             tokens: self.started(&tokens)?,
             context: tokens.len(),

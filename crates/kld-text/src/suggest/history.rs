@@ -1,7 +1,9 @@
 //! A history in two parts: what suggestions are fitted to, and the tail on which they are judged.
 
 use kld_core::{
+    Observer,
     estimate::{Cluster, Estimate, Window},
+    observer::{Pace, Progress},
     result::{Following, Measure},
 };
 
@@ -16,6 +18,7 @@ use super::{
     vocabulary::Vocabulary,
     words::{FIRST_WORD, Token, each_token_at},
 };
+use crate::{Error, Result};
 
 /// Suggestions that are shown at once when keystrokes are counted.
 pub const SHOWN: usize = 3;
@@ -106,46 +109,75 @@ impl<'a> History<'a> {
     }
 
     /// Learns what is to be learnt, at a time such as `2026-11-25T20:15:00Z`.
-    pub fn learn(&self, session: &mut Session<'_>, time: &str) {
+    ///
+    /// # Errors
+    ///
+    /// If the observer has asked to stop.
+    pub fn learn(
+        &self,
+        session: &mut Session<'_>,
+        time: &str,
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        let mut steps = Steps::new(observer, "words learnt", self.learnt_words());
         each_word(self.learnt(), |_, context, word| {
             session.learn(context, word, time);
-        });
+            steps.step(String::new)
+        })
     }
 
     /// Goes through the tail word by word, predicts each without the history and with it, and, given a time, learns it then. Predicted are
     /// at most `most` words, spread evenly: each takes the distribution over the whole vocabulary, twice.
+    ///
+    /// # Errors
+    ///
+    /// If the observer has asked to stop.
     pub fn judge(
         &self,
         session: &mut Session<'_>,
         learning_at: Option<&str>,
         most: usize,
-    ) -> Following {
-        let every = self.every(most);
+        observer: &dyn Observer,
+    ) -> Result<Following> {
         let (mut base, mut mixed) = (Vec::new(), Vec::new());
-        let mut judged = Vec::with_capacity(self.tail_words());
+        let judge = |_: &Place<'_>, session: &Session<'_>, context: &Context, word: &str| {
+            session.distributions(context, &mut base, &mut mixed);
+            let parts = session.parts(context, word);
+            let of = |probability: f64, all: &[f64]| {
+                Judged::of(session.vocabulary(), all, word, probability)
+            };
+            let with = session.mixture().probability(&parts);
+            Ok([of(parts[0], &base), of(with, &mixed)])
+        };
+        self.follow(session, learning_at, most, observer, judge)
+    }
+
+    /// The same with any way to judge a word, without the history and with it.
+    fn follow(
+        &self,
+        session: &mut Session<'_>,
+        learning_at: Option<&str>,
+        most: usize,
+        observer: &dyn Observer,
+        mut judge: impl FnMut(&Place<'_>, &Session<'_>, &Context, &str) -> Result<[Judged; 2]>,
+    ) -> Result<Following> {
+        let every = self.every(most);
+        let mut judged = Vec::with_capacity(self.tail_words().div_ceil(every));
+        let mut steps = Steps::new(observer, "words judged", judged.capacity());
         let mut at = 0;
         each_word(self.tail(), |place, context, word| {
             if at % every == 0 {
-                session.distributions(context, &mut base, &mut mixed);
-                let parts = session.parts(context, word);
-                let of = |probability: f64, all: &[f64]| {
-                    Judged::of(session.vocabulary(), all, word, probability)
-                };
-                judged.push((
-                    place.document,
-                    [
-                        of(parts[0], &base),
-                        of(session.mixture().probability(&parts), &mixed),
-                    ],
-                ));
+                judged.push((place.document, judge(place, session, context, word)?));
+                steps.step(|| so_far(&judged))?;
             }
             at += 1;
             match learning_at {
                 Some(time) => session.learn(context, word, time),
                 None => session.pass_over(context, word),
             }
-        });
-        following(&judged, (WINDOW / every).max(1))
+            Ok(())
+        })?;
+        Ok(following(&judged, (WINDOW / every).max(1)))
     }
 
     /// From one judged word of the tail to the next, so that there are at most `most`.
@@ -163,18 +195,69 @@ fn documents<'a>(tokens: &[Place<'a>]) -> impl Iterator<Item = impl Iterator<Ite
     of_one.map(|document| document.iter().map(|place| place.token))
 }
 
+/// Words gone through, of which an observer is told, and who may ask to stop.
+struct Steps<'o> {
+    observer: &'o dyn Observer,
+    pace: Pace,
+    stage: &'static str,
+    done: usize,
+    total: usize,
+}
+
+impl<'o> Steps<'o> {
+    fn new(observer: &'o dyn Observer, stage: &'static str, total: usize) -> Self {
+        Self {
+            observer,
+            pace: Pace::default(),
+            stage,
+            done: 0,
+            total,
+        }
+    }
+
+    fn step(&mut self, estimate: impl FnOnce() -> String) -> Result<()> {
+        if self.observer.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        self.done += 1;
+        let last = self.done == self.total;
+        self.pace.tell(self.observer, last, || Progress {
+            stage: self.stage,
+            done: self.done,
+            total: self.total,
+            estimate: estimate(),
+        });
+        Ok(())
+    }
+}
+
+/// The estimate while words are judged.
+fn so_far(judged: &[(u32, [Judged; 2])]) -> String {
+    let mean =
+        |of: usize| judged.iter().map(|(_, both)| both[of].nll).sum::<f64>() / judged.len() as f64;
+    format!(
+        "KL {:.3} nats per word, {:.3} without the history",
+        mean(1),
+        mean(0)
+    )
+}
+
 /// Calls `each` with the place of every word, its context and the word; it has to go on with the context.
-fn each_word(places: &[Place<'_>], mut each: impl FnMut(&Place<'_>, &mut Context, &str)) {
+fn each_word(
+    places: &[Place<'_>],
+    mut each: impl FnMut(&Place<'_>, &mut Context, &str) -> Result<()>,
+) -> Result<()> {
     let (mut context, mut in_document) = (Context::default(), 0);
     for place in places {
         if place.document != in_document {
             (context, in_document) = (Context::default(), place.document);
         }
         match place.token {
-            Token::Word(word) => each(place, &mut context, word),
+            Token::Word(word) => each(place, &mut context, word)?,
             Token::Mark(mark) => context.push(mark),
         }
     }
+    Ok(())
 }
 
 /// How one word was predicted.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use kld_core::result::Following;
+use kld_core::{Observer, result::Following};
 use kld_text::{
     read::{ReadOptions, documents},
     suggest::{
@@ -27,6 +27,7 @@ pub(super) fn from_text(
     names: &str,
     order: usize,
     options: &ReadOptions,
+    observer: &dyn Observer,
 ) -> anyhow::Result<WordModel> {
     let whole = PathBuf::from(names);
     // A comma may be part of the only name.
@@ -38,6 +39,9 @@ pub(super) fn from_text(
     let about = || format!("cannot make an n-gram model of {names}");
     let mut trainer = Trainer::default();
     for document in documents(&sources, options).with_context(about)? {
+        if observer.interrupted() {
+            return Err(kld_text::Error::Interrupted.into());
+        }
         trainer.read(&document.with_context(about)?.text);
     }
     trainer.finish(order).with_context(about)
@@ -64,12 +68,11 @@ impl<'m> Base<'m> {
         self,
         history: &History<'_>,
         state: &State,
-    ) -> anyhow::Result<Option<Fitted>> {
+        observer: &dyn Observer,
+    ) -> kld_text::Result<Option<Fitted>> {
         match self {
-            Self::NGrams(model, _) => Ok(history.fit(model, state)),
-            Self::Tokens(words, most) => history
-                .fit_over(words, state, most)
-                .map_err(anyhow::Error::msg),
+            Self::NGrams(model, _) => history.fit(model, state, observer),
+            Self::Tokens(words, most) => history.fit_over(words, state, most, observer),
         }
     }
 
@@ -78,12 +81,12 @@ impl<'m> Base<'m> {
         history: &History<'_>,
         session: &mut Session<'_>,
         learning_at: Option<&str>,
-    ) -> anyhow::Result<Following> {
+        observer: &dyn Observer,
+    ) -> kld_text::Result<Following> {
         match self {
-            Self::NGrams(_, most) => Ok(history.judge(session, learning_at, most)),
+            Self::NGrams(_, most) => history.judge(session, learning_at, most, observer),
             Self::Tokens(words, most) => {
-                let judged = history.judge_over(words, session, learning_at, most);
-                judged.map_err(anyhow::Error::msg)
+                history.judge_over(words, session, learning_at, most, observer)
             }
         }
     }
@@ -99,9 +102,7 @@ impl<'m> Base<'m> {
             return Ok((session.suggest(text, top), None));
         };
         let (before, prefix) = at_cursor(text);
-        let found = words
-            .expand(before, prefix, top)
-            .map_err(anyhow::Error::msg)?;
+        let found = words.expand(before, prefix, top)?;
         let mut best = session.suggest_over(&found, &session.context(before), prefix);
         best.truncate(top);
         Ok((best, Some(found.open)))

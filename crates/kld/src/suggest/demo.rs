@@ -5,6 +5,7 @@ use console::{Key, Term};
 use kld_text::suggest::{Session, words::at_cursor};
 
 use super::{Kept, base::Base, clock};
+use crate::progress::Terminal;
 
 /// Suggestions that are shown; the keys 1, 2 and 3 take them.
 const SHOWN: usize = 3;
@@ -20,6 +21,9 @@ pub(super) fn run(base: Base<'_>, session: Session<'_>, mut kept: Kept<'_>) -> a
     let mut typing = Typing::new(base, session)?;
     loop {
         show(&term, &typing)?;
+        if Terminal::was_interrupted() {
+            break;
+        }
         let key = term.read_key_raw()?;
         match typing.press(&key)? {
             Step::Typed => term.clear_last_lines(1)?,

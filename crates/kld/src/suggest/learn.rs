@@ -1,7 +1,10 @@
 //! A history is learnt on top of a state: weights are fitted to its first part and judged on its tail.
 
 use anyhow::{Context, bail};
-use kld_core::result::{Adaptation, Following};
+use kld_core::{
+    Observer,
+    result::{Adaptation, Following},
+};
 use kld_text::{
     read::read_documents,
     suggest::{History, Session, State, privacy::Promise},
@@ -26,6 +29,7 @@ pub(super) fn learn<'m>(
     args: &SuggestArgs,
     base: Base<'m>,
     before: State,
+    observer: &dyn Observer,
 ) -> anyhow::Result<Learnt<'m>> {
     if args.history.is_empty() {
         return Ok(without_history(base, before));
@@ -51,8 +55,8 @@ pub(super) fn learn<'m>(
             "the state was made with --epsilon: learning a history as it is would break its promise\n    \
              hint: name another file with --state"
         ),
-        Some(promise) => in_private(base, &history, promise)?,
-        None => openly(base, &history, before)?,
+        Some(promise) => in_private(base, &history, promise, observer)?,
+        None => openly(base, &history, before, observer)?,
     };
     if let Some(adaptation) = &mut learnt.adaptation {
         adaptation.documents = documents.len();
@@ -80,16 +84,21 @@ fn without_history(base: Base<'_>, before: State) -> Learnt<'_> {
 }
 
 /// Learns all words, those of the tail as they are judged.
-fn openly<'m>(base: Base<'m>, history: &History<'_>, before: State) -> anyhow::Result<Learnt<'m>> {
+fn openly<'m>(
+    base: Base<'m>,
+    history: &History<'_>,
+    before: State,
+    observer: &dyn Observer,
+) -> kld_text::Result<Learnt<'m>> {
     let now = clock::now();
-    let fitted = base.fit(history, &before)?;
+    let fitted = base.fit(history, &before, observer)?;
     let is_fitted = fitted.is_some();
     let fitted = fitted.or_else(|| before.fitted.clone());
     let mut session = base.session(State { fitted, ..before });
-    history.learn(&mut session, &now);
+    history.learn(&mut session, &now, observer)?;
     let has_tail = history.tail_words() > 0;
     let following = has_tail
-        .then(|| base.judge(history, &mut session, Some(&now)))
+        .then(|| base.judge(history, &mut session, Some(&now), observer))
         .transpose()?;
     Ok(Learnt {
         adaptation: Some(adaptation(&session, history, is_fitted)),
@@ -110,13 +119,14 @@ fn in_private<'m>(
     base: Base<'m>,
     history: &History<'_>,
     promise: Promise,
-) -> anyhow::Result<Learnt<'m>> {
+    observer: &dyn Observer,
+) -> kld_text::Result<Learnt<'m>> {
     let now = clock::now();
     let mut random: StdRng = rand::make_rng();
     let has_tail = history.tail_words() > 0;
     let judged = has_tail.then(|| {
         let state = promise.release(history.learnt_documents(), &now, &mut random);
-        base.judge(history, &mut base.session(state), None)
+        base.judge(history, &mut base.session(state), None, observer)
     });
     let state = promise.release(history.all_documents(), &now, &mut random);
     let session = base.session(state);

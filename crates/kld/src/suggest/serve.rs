@@ -1,6 +1,12 @@
 //! `--serve`: a line of JSON in, a line of JSON out. `docs/suggest.md` describes the protocol.
 
-use std::io::{self, BufRead, Write};
+use std::{
+    io::{self, BufRead, Write},
+    iter,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use kld_core::result::NextWords;
@@ -9,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Kept, base::Base, clock, manage, report};
+use crate::progress::Terminal;
 
 /// What is asked; exactly one of `prefix`, `accepted`, `typed` and `forget`, save that `accepted` takes a `prefix` along.
 #[derive(Debug, Default, Deserialize)]
@@ -46,7 +53,7 @@ enum Said {
     Wrong { error: String },
 }
 
-/// Answers line after line until the input ends.
+/// Answers line after line until the input ends, or Ctrl-C ends it.
 pub(super) fn run(
     base: Base<'_>,
     session: Session<'_>,
@@ -60,7 +67,7 @@ pub(super) fn run(
         top,
         last_prefix: String::new(),
     };
-    let served = server.serve(io::stdin().lock(), &mut io::stdout().lock());
+    let served = server.serve(lines_of_stdin(), &mut io::stdout().lock());
     server.kept.write(server.session.state())?;
     match served {
         // Nobody listens any more.
@@ -81,9 +88,13 @@ struct Server<'m, 'a> {
 const LONGEST_LINE: u64 = 1 << 20;
 
 impl Server<'_, '_> {
-    fn serve(&mut self, mut input: impl BufRead, out: &mut impl Write) -> io::Result<()> {
-        while let Some(line) = next_line(&mut input)? {
-            let answer = match line {
+    fn serve(
+        &mut self,
+        lines: impl Iterator<Item = io::Result<Line>>,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        for line in lines {
+            let answer = match line? {
                 Ok(line) if line.trim_ascii().is_empty() => continue,
                 Ok(line) => self.answer(&line),
                 Err(problem) => Answer {
@@ -187,8 +198,37 @@ impl Server<'_, '_> {
     }
 }
 
-/// The next line, or what is wrong with it; `None` at the end.
-fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, String>>> {
+/// A line, or what is wrong with it.
+type Line = Result<Vec<u8>, String>;
+
+/// How soon Ctrl-C is noticed while nobody asks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The lines of standard input until it ends or the user stops; read on a thread of their own, since reading cannot be broken off.
+fn lines_of_stdin() -> impl Iterator<Item = io::Result<Line>> {
+    let (send, receive) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let mut input = io::stdin().lock();
+        // The other end hangs up where the user stops.
+        lines(&mut input).try_for_each(|line| send.send(line))
+    });
+    iter::from_fn(move || {
+        loop {
+            match receive.recv_timeout(LOOK_EVERY) {
+                Ok(line) => return Some(line),
+                Err(RecvTimeoutError::Timeout) if !Terminal::was_interrupted() => {}
+                Err(_) => return None,
+            }
+        }
+    })
+}
+
+fn lines(input: &mut impl BufRead) -> impl Iterator<Item = io::Result<Line>> {
+    iter::from_fn(|| next_line(input).transpose())
+}
+
+/// The next line; `None` at the end.
+fn next_line(input: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut line = Vec::new();
     if io::Read::take(&mut *input, LONGEST_LINE).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
@@ -220,7 +260,9 @@ mod tests {
             last_prefix: String::new(),
         };
         let mut out = Vec::new();
-        server.serve(input.as_bytes(), &mut out).unwrap();
+        server
+            .serve(lines(&mut input.as_bytes()), &mut out)
+            .unwrap();
         let lines = std::str::from_utf8(&out).unwrap().lines();
         lines
             .map(|line| serde_json::from_str(line).unwrap())

@@ -1,6 +1,6 @@
 //! `kld text A B`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
@@ -204,12 +204,11 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let outputs = args.output.open(&[&reference, &candidate])?;
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
-    let (Some(a), Some(b)) = (
-        counts(&reference, &options, &observer).context("A")?,
-        counts(&candidate, &options, &observer).context("B")?,
-    ) else {
-        return Ok(Outcome::Interrupted);
-    };
+    let counts = |path: &PathBuf| body(std::slice::from_ref(path), &options, &observer);
+    let (a, b) = (
+        counts(&reference).context("A")?,
+        counts(&candidate).context("B")?,
+    );
     let names = [&reference, &candidate].map(|path| path.display().to_string());
     let mut result = compare(
         (&names[0], &a),
@@ -219,10 +218,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     if let Some(kind) = kind {
         let bodies = [(&a, &reference), (&b, &candidate)];
         let listed = args.statistics.top;
-        match looked_at(bodies, &kind, listed, &options, &observer) {
-            Err(kld_text::Error::Interrupted) => return Ok(Outcome::Interrupted),
-            other => result.fragments = Some(other?),
-        }
+        result.fragments = Some(looked_at(bodies, &kind, listed, &options, &observer)?);
     }
     outputs.write(&result)?;
     Ok(Outcome::Fine)
@@ -245,16 +241,4 @@ fn looked_at(
         },
     });
     fragments(a, b, kind, listed, options, observer)
-}
-
-/// The counts of one body, unless the user stopped it.
-fn counts(
-    path: &Path,
-    options: &CountOptions,
-    observer: &dyn Observer,
-) -> anyhow::Result<Option<CountTable>> {
-    match body(&[path.to_owned()], options, observer) {
-        Err(kld_text::Error::Interrupted) => Ok(None),
-        other => Ok(Some(other?)),
-    }
 }

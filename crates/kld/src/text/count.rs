@@ -92,10 +92,7 @@ pub(super) fn run(args: &CountArgs) -> anyhow::Result<Outcome> {
     };
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
-    let table = match body(&args.sources, &options, &observer) {
-        Err(kld_text::Error::Interrupted) => return Ok(Outcome::Interrupted),
-        other => other?,
-    };
+    let table = body(&args.sources, &options, &observer)?;
     if let Some((output, format)) = output {
         output.write(&Written(format), &table)?;
     }

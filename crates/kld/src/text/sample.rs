@@ -162,10 +162,7 @@ pub(super) fn run(args: &SampleArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let name = args.corpus.iter().map(|path| path.display().to_string());
     let name = name.collect::<Vec<_>>().join(", ");
-    let (documents, result) = match sample(&name, &args.corpus, &args.options(), &observer) {
-        Err(kld_text::Error::Interrupted) => return Ok(Outcome::Interrupted),
-        other => other?,
-    };
+    let (documents, result) = sample(&name, &args.corpus, &args.options(), &observer)?;
     let stratify = args.stratify.as_deref();
     output.write(&Records { stratify }, documents.as_slice())?;
     let stdout_is_taken = json.as_ref().is_some_and(Output::is_stdout);

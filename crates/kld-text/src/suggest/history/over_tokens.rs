@@ -1,10 +1,14 @@
 //! The same over a model of tokens, which is slow: so many words of the history are asked about, and no more.
 
+use kld_core::Observer;
+
 use super::{
-    Context, Following, History, Judged, SHOWN, Session, WINDOW, each_word, fit::HeldBack,
-    following,
+    Context, Following, History, Judged, Place, SHOWN, Session, Steps, each_word, fit::HeldBack,
 };
-use crate::suggest::{State, Suggestion, Words, expand::Expanded, state::Fitted};
+use crate::{
+    Result,
+    suggest::{State, Suggestion, Words, expand::Expanded, state::Fitted},
+};
 
 /// Words that an expansion is asked for: as many as the widest hit rate needs.
 const WANTED: usize = 5;
@@ -14,38 +18,46 @@ impl History<'_> {
     ///
     /// # Errors
     ///
-    /// If the model fails.
+    /// If the model fails, or the observer has asked to stop.
     pub fn fit_over(
         &self,
         words: &Words<'_>,
         state: &State,
         most: usize,
-    ) -> Result<Option<Fitted>, String> {
+        observer: &dyn Observer,
+    ) -> Result<Option<Fitted>> {
         let Some(held_back) = HeldBack::last((self.learnt_words() / 2).min(most)) else {
             return Ok(None);
         };
-        let mut base = self.base(words, held_back)?.into_iter();
+        let mut base = self.base(words, held_back, observer)?.into_iter();
         let session = Session::over_tokens(state.clone());
         let next = |_: &Session<'_>, _: &Context, _: &str| base.next().unwrap_or(0.0);
-        Ok(Some(self.best(session, held_back, next)))
+        self.best(session, held_back, next, observer).map(Some)
     }
 
     /// What the model gives to the held-back words.
-    fn base(&self, words: &Words<'_>, held_back: HeldBack) -> Result<Vec<f64>, String> {
-        let (mut base, mut behind) = (Ok(Vec::new()), self.learnt_words());
+    fn base(
+        &self,
+        words: &Words<'_>,
+        held_back: HeldBack,
+        observer: &dyn Observer,
+    ) -> Result<Vec<f64>> {
+        let (mut base, mut behind) = (Vec::new(), self.learnt_words());
+        let mut steps = Steps::new(observer, "words given to the model", held_back.predicted());
         each_word(self.learnt(), |place, _, word| {
             behind -= 1;
-            if held_back.has(behind)
-                && let Ok(all) = &mut base
-            {
-                let before = &self.documents[place.document as usize][..place.at];
-                match words.probability(before, word) {
-                    Ok(p) => all.push(p),
-                    Err(problem) => base = Err(problem),
-                }
+            if held_back.has(behind) {
+                base.push(words.probability(self.before(place), word)?);
+                steps.step(String::new)?;
             }
-        });
-        base
+            Ok(())
+        })?;
+        Ok(base)
+    }
+
+    /// What stands before a word in its document.
+    fn before(&self, place: &Place<'_>) -> &str {
+        &self.documents[place.document as usize][..place.at]
     }
 
     /// [`judge`](Self::judge) over a model of tokens, on at most `most` words, spread evenly over the tail. Suggestions are those of one
@@ -53,45 +65,28 @@ impl History<'_> {
     ///
     /// # Errors
     ///
-    /// If the model fails.
+    /// If the model fails, or the observer has asked to stop.
     pub fn judge_over(
         &self,
         words: &Words<'_>,
         session: &mut Session<'_>,
         learning_at: Option<&str>,
         most: usize,
-    ) -> Result<Following, String> {
-        let every = self.every(most);
-        let (mut judged, mut at, mut problem) = (Vec::new(), 0, None);
-        each_word(self.tail(), |place, context, word| {
-            if at % every == 0 && problem.is_none() {
-                let before = &self.documents[place.document as usize][..place.at];
-                let both = words.expand(before, "", WANTED).and_then(|found| {
-                    let base = words.probability(before, word)?;
-                    let mixed = session
-                        .mixture()
-                        .probability(&session.parts_over(base, context, word));
-                    let suggested = session.suggest_over(&found, context, "");
-                    Ok([
-                        of_expanded(&found, word, base),
-                        of_suggested(&suggested, word, mixed),
-                    ])
-                });
-                match both {
-                    Ok(both) => judged.push((place.document, both)),
-                    Err(error) => problem = Some(error),
-                }
-            }
-            at += 1;
-            match learning_at {
-                Some(time) => session.learn(context, word, time),
-                None => session.pass_over(context, word),
-            }
-        });
-        match problem {
-            Some(problem) => Err(problem),
-            None => Ok(following(&judged, (WINDOW / every).max(1))),
-        }
+        observer: &dyn Observer,
+    ) -> Result<Following> {
+        let judge = |place: &Place<'_>, session: &Session<'_>, context: &Context, word: &str| {
+            let before = self.before(place);
+            let found = words.expand(before, "", WANTED)?;
+            let base = words.probability(before, word)?;
+            let parts = session.parts_over(base, context, word);
+            let with = session.mixture().probability(&parts);
+            let suggested = session.suggest_over(&found, context, "");
+            Ok([
+                of_expanded(&found, word, base),
+                of_suggested(&suggested, word, with),
+            ])
+        };
+        self.follow(session, learning_at, most, observer, judge)
     }
 }
 
