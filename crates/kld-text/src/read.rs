@@ -14,7 +14,12 @@ mod piece;
 mod plain;
 mod records;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
+
+use kld_core::{
+    Observer,
+    observer::{Pace, Progress},
+};
 
 pub use piece::{Origin, Piece};
 
@@ -63,9 +68,8 @@ pub struct Document {
     pub replaced: u64,
 }
 
-/// The pieces of all documents of some sources, in order.
-#[derive(Debug)]
-pub struct Pieces {
+/// The pieces of all documents of some sources, in order. An observer is told how much was read, and may ask to stop.
+pub struct Pieces<'o> {
     options: ReadOptions,
     /// Files still to be read, the next one last.
     waiting: Vec<files::Source>,
@@ -74,19 +78,77 @@ pub struct Pieces {
     documents: u64,
     /// The number of the last piece in its document.
     number: u64,
+    told: Told<'o>,
 }
 
-impl Pieces {
+/// What an observer is told.
+struct Told<'o> {
+    observer: &'o dyn Observer,
+    pace: Pace,
+    /// Bytes of all files; `None` where there is standard input among them.
+    total: Option<u64>,
+    /// Bytes of the files read to their end.
+    before: u64,
+    /// Bytes of pieces since the observer was told.
+    since: usize,
+}
+
+impl fmt::Debug for Pieces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces")
+            .field("waiting", &self.waiting)
+            .field("documents", &self.documents)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Told<'_> {
+    /// Bytes between two looks at the observer.
+    const EVERY: usize = 1 << 20;
+
+    fn piece(&mut self, size: usize, open: &files::Reader) -> Result<()> {
+        self.since += size.max(1);
+        if self.since < Self::EVERY {
+            return Ok(());
+        }
+        self.since = 0;
+        if self.observer.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        let megabytes = |bytes: u64| bytes.div_ceil(1_000_000) as usize;
+        self.pace.tell(self.observer, false, || Progress {
+            stage: "MB read",
+            done: megabytes(self.before + open.taken()),
+            total: self.total.map_or(0, megabytes),
+            estimate: String::new(),
+        });
+        Ok(())
+    }
+}
+
+impl<'o> Pieces<'o> {
     /// The pieces of files, folders and `-` (standard input), in that order.
     ///
     /// # Errors
     ///
-    /// If a folder cannot be listed or holds no text.
-    pub fn of(sources: &[PathBuf], options: &ReadOptions) -> Result<Self> {
+    /// If a folder cannot be listed or holds no text. A piece is an error, and the last, if it cannot be read, and where the observer has asked to
+    /// stop.
+    pub fn of(
+        sources: &[PathBuf],
+        options: &ReadOptions,
+        observer: &'o dyn Observer,
+    ) -> Result<Self> {
         let mut waiting = files::sources(sources)?;
         waiting.reverse();
         Ok(Self {
             options: options.clone(),
+            told: Told {
+                observer,
+                pace: Pace::default(),
+                total: waiting.iter().map(files::Source::size).sum(),
+                before: 0,
+                since: 0,
+            },
             waiting,
             open: None,
             documents: 0,
@@ -98,6 +160,7 @@ impl Pieces {
         loop {
             if let Some(reader) = &mut self.open {
                 if let Some((origin, content)) = reader.next()? {
+                    self.told.piece(content.size(), reader)?;
                     let begins = origin.offset == 0;
                     self.documents += u64::from(begins);
                     self.number = if begins { 0 } else { self.number + 1 };
@@ -108,6 +171,7 @@ impl Pieces {
                         content,
                     }));
                 }
+                self.told.before += reader.taken();
                 self.open = None;
             }
             match self.waiting.pop() {
@@ -118,7 +182,7 @@ impl Pieces {
     }
 }
 
-impl Iterator for Pieces {
+impl Iterator for Pieces<'_> {
     type Item = Result<Piece>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -136,8 +200,12 @@ impl Iterator for Pieces {
 /// # Errors
 ///
 /// If a folder cannot be listed or holds no text; every document may be an error of its own, and is then the last.
-pub fn documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Documents> {
-    let pieces = Pieces::of(sources, options)?;
+pub fn documents<'o>(
+    sources: &[PathBuf],
+    options: &ReadOptions,
+    observer: &'o dyn Observer,
+) -> Result<Documents<'o>> {
+    let pieces = Pieces::of(sources, options, observer)?;
     Ok(Documents {
         pieces,
         left: options.most_bytes,
@@ -147,14 +215,14 @@ pub fn documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Documents
 
 /// Whole documents, in order: see [`documents`].
 #[derive(Debug)]
-pub struct Documents {
-    pieces: Pieces,
+pub struct Documents<'o> {
+    pieces: Pieces<'o>,
     options: ReadOptions,
     /// Bytes that may still come.
     left: usize,
 }
 
-impl Documents {
+impl Documents<'_> {
     fn next_document(&mut self) -> Result<Option<Document>> {
         let mut document: Option<Document> = None;
         for piece in &mut self.pieces {
@@ -181,7 +249,7 @@ impl Documents {
     }
 }
 
-impl Iterator for Documents {
+impl Iterator for Documents<'_> {
     type Item = Result<Document>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -194,8 +262,12 @@ impl Iterator for Documents {
 /// # Errors
 ///
 /// As [`documents`], and if there is no text at all.
-pub fn read_documents(sources: &[PathBuf], options: &ReadOptions) -> Result<Vec<Document>> {
-    let all = documents(sources, options)?.collect::<Result<Vec<_>>>()?;
+pub fn read_documents(
+    sources: &[PathBuf],
+    options: &ReadOptions,
+    observer: &dyn Observer,
+) -> Result<Vec<Document>> {
+    let all = documents(sources, options, observer)?.collect::<Result<Vec<_>>>()?;
     if all.iter().all(|document| document.text.trim().is_empty()) {
         return Err(no_text(sources));
     }

@@ -276,7 +276,7 @@ fn rows_of_parquet_files_are_documents() {
             (Some("three"), 365),
         ],
     );
-    let read = read_documents(std::slice::from_ref(&path), &options).unwrap();
+    let read = read_documents(std::slice::from_ref(&path), &options, &Silent).unwrap();
     let read: Vec<_> = read
         .iter()
         .map(|d| (d.text.as_str(), d.by.as_deref().unwrap()))
@@ -291,7 +291,9 @@ fn rows_of_parquet_files_are_documents() {
     );
 
     let refused = |path: PathBuf, options: &ReadOptions| {
-        let refused = read_documents(&[path], options).unwrap_err().to_string();
+        let refused = read_documents(&[path], options, &Silent)
+            .unwrap_err()
+            .to_string();
         refused.replace(&*folder.path().to_string_lossy(), "")
     };
     assert_eq!(
@@ -301,7 +303,10 @@ fn rows_of_parquet_files_are_documents() {
     let whole = fs::read(&path).unwrap();
     for length in (0..whole.len()).step_by(7) {
         let cut = file(&folder, "cut.parquet", &whole[..length]);
-        assert!(read_documents(&[cut], &options).is_err(), "{length}");
+        assert!(
+            read_documents(&[cut], &options, &Silent).is_err(),
+            "{length}"
+        );
     }
     let with_null = parquet(&folder, &[(Some("one"), 0), (None, 31)]);
     assert_eq!(

@@ -31,9 +31,9 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// From now on the first Ctrl-C asks for a stop after the windows under way, the second one ends the program at once.
+    /// From now on the first Ctrl-C asks for a stop after the step under way, the second one ends the program at once.
     pub(crate) fn listening() -> anyhow::Result<Self> {
-        Self::answering("\nstopping after the windows under way; again to stop at once")
+        Self::answering("\nstopping after the step under way; again to stop at once")
     }
 
     /// The same with another answer to the first Ctrl-C.
@@ -77,14 +77,17 @@ impl Terminal {
     }
 
     fn draw(&self, progress: &Progress) {
-        let bar = self.bar.get_or_init(|| {
-            let style = ProgressStyle::with_template(
-                "{bar:24} {pos}/{len} {prefix}  {msg}  {elapsed} elapsed, {eta} left",
-            );
-            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-        });
-        if bar.is_finished() {
+        let bar = self.bar.get_or_init(|| ProgressBar::new(0));
+        let goes_on = bar.prefix() == progress.stage && bar.position() <= progress.done as u64;
+        if bar.is_finished() || !goes_on {
             bar.reset();
+            let template = if progress.total == 0 {
+                "{spinner} {pos} {prefix}  {msg}  {elapsed} elapsed"
+            } else {
+                "{bar:24} {pos}/{len} {prefix}  {msg}  {elapsed} elapsed, {eta} left"
+            };
+            let style = ProgressStyle::with_template(template);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         }
         bar.set_length(progress.total as u64);
         bar.set_prefix(progress.stage);
@@ -99,10 +102,15 @@ impl Terminal {
             .unwrap_or_else(PoisonError::into_inner);
         if last.elapsed() >= LINE_EVERY {
             *last = Instant::now();
-            eprintln!(
-                "{} of {} {}  {}",
-                progress.done, progress.total, progress.stage, progress.estimate
+            let of = match progress.total {
+                0 => String::new(),
+                total => format!(" of {total}"),
+            };
+            let line = format!(
+                "{}{of} {}  {}",
+                progress.done, progress.stage, progress.estimate
             );
+            eprintln!("{}", line.trim_end());
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use kld_core::Observer;
+
 use crate::{
     Result,
     read::{Piece, Pieces, ReadOptions},
@@ -21,22 +23,26 @@ pub(crate) struct Batch {
 }
 
 /// The pieces of a body in batches, always the same ones.
-pub(crate) struct Batches {
-    pieces: Pieces,
+pub(crate) struct Batches<'o> {
+    pieces: Pieces<'o>,
     /// The last piece of the batch before.
     pending: Option<Piece>,
 }
 
-impl Batches {
-    pub(crate) fn of(sources: &[PathBuf], options: &ReadOptions) -> Result<Self> {
+impl<'o> Batches<'o> {
+    pub(crate) fn of(
+        sources: &[PathBuf],
+        options: &ReadOptions,
+        observer: &'o dyn Observer,
+    ) -> Result<Self> {
         Ok(Self {
-            pieces: Pieces::of(sources, options)?,
+            pieces: Pieces::of(sources, options, observer)?,
             pending: None,
         })
     }
 }
 
-impl Iterator for Batches {
+impl Iterator for Batches<'_> {
     type Item = Result<Batch>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -63,12 +63,9 @@ pub fn count(
     observer: &dyn Observer,
 ) -> Result<CountTable> {
     let mut table = CountTable::new(options.counted());
-    let batches = Batches::of(sources, &options.read)?;
+    let batches = Batches::of(sources, &options.read, observer)?;
     let work = |batch: Batch| CountedBatch::of(batch, options);
     in_order(batches, options.threads, work, |counted: CountedBatch| {
-        if observer.interrupted() {
-            return Err(Error::Interrupted);
-        }
         table.absorb(&counted.table);
         table.header.documents = counted.documents;
         table.prune(options.max_vocabulary);

@@ -6,7 +6,7 @@ use kld_core::Observer;
 
 use super::known::Known;
 use crate::{
-    Error, Result,
+    Result,
     count::{Batch, Batches, CountOptions, Terms, in_order},
 };
 
@@ -29,12 +29,9 @@ pub(super) fn walk(
     observer: &dyn Observer,
     mut sink: impl FnMut(Stretch) -> Result<()>,
 ) -> Result<()> {
-    let batches = Batches::of(sources, &options.read)?;
+    let batches = Batches::of(sources, &options.read, observer)?;
     let work = |batch: Batch| stretches(batch, options, known);
     in_order(batches, options.threads, work, |stretches: Vec<Stretch>| {
-        if observer.interrupted() {
-            return Err(Error::Interrupted);
-        }
         stretches.into_iter().try_for_each(&mut sink)
     })
 }

@@ -53,6 +53,12 @@ struct Row {
 const ROWS: usize = 256;
 
 impl Columns {
+    /// Bytes of the file in groups of rows that were begun, whatever columns they are of.
+    pub(super) fn taken(&self) -> u64 {
+        let groups = self.file.metadata().row_groups().iter().take(self.groups);
+        groups.map(|group| group.compressed_size() as u64).sum()
+    }
+
     pub(super) fn new(path: &Path, file: File, options: &ReadOptions) -> Result<Self> {
         let broken = |problem: String| Error::BadRecord {
             name: path.display().to_string(),

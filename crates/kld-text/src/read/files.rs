@@ -4,6 +4,10 @@ use std::{
     fs::{self, File},
     io::{self, BufReader, Read},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use zstd::stream::read::Decoder;
@@ -35,10 +39,31 @@ enum Kind {
 
 /// An open file.
 #[derive(Debug)]
-pub(super) enum Reader {
+pub(super) struct Reader {
+    kind: ReaderKind,
+    /// Bytes that were taken from the file, where it is read from one end to the other.
+    taken: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum ReaderKind {
     Plain(Plain),
     Records(Records),
     Columns(Box<Columns>),
+}
+
+/// A stream that counts what is taken from it.
+struct Metered<R> {
+    read: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.read.read(buffer)?;
+        self.taken.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 /// Bytes read at once.
@@ -123,40 +148,66 @@ impl Kind {
 }
 
 impl Source {
+    /// Its bytes as they lie on the disk; `None` for standard input.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Stdin => None,
+            // What is wrong with it is told when it is opened.
+            _ => Some(fs::metadata(&self.path).map_or(0, |file| file.len())),
+        }
+    }
+
     pub(super) fn open(self, options: &ReadOptions) -> Result<Reader> {
         let Self { path, kind } = self;
+        let taken = Arc::<AtomicU64>::default();
         let io = |source| Error::Io {
             path: path.clone(),
             source,
         };
         let open = || File::open(&path).map_err(io);
         let stream = |compressed: bool| -> Result<Box<dyn Read + Send>> {
+            let metered = Metered {
+                read: open()?,
+                taken: Arc::clone(&taken),
+            };
             Ok(if compressed {
-                Box::new(Decoder::new(open()?).map_err(io)?)
+                Box::new(Decoder::new(metered).map_err(io)?)
             } else {
-                Box::new(open()?)
+                Box::new(metered)
             })
         };
-        let plain = |read| Reader::Plain(Plain::new(&path, read, options.piece_bytes));
-        Ok(match kind {
-            Kind::Stdin => plain(Box::new(io::stdin())),
+        let plain = |read| ReaderKind::Plain(Plain::new(&path, read, options.piece_bytes));
+        let kind = match kind {
+            Kind::Stdin => plain(Box::new(Metered {
+                read: io::stdin(),
+                taken: Arc::clone(&taken),
+            })),
             Kind::Plain { compressed } => plain(stream(compressed)?),
             Kind::Records { compressed } => {
                 let read = BufReader::with_capacity(BUFFER, stream(compressed)?);
-                Reader::Records(Records::new(&path, Box::new(read)))
+                ReaderKind::Records(Records::new(&path, Box::new(read)))
             }
-            Kind::Columns => Reader::Columns(Box::new(Columns::new(&path, open()?, options)?)),
-        })
+            Kind::Columns => ReaderKind::Columns(Box::new(Columns::new(&path, open()?, options)?)),
+        };
+        Ok(Reader { kind, taken })
     }
 }
 
 impl Reader {
     /// The next piece of the file, if there is one.
     pub(super) fn next(&mut self) -> Result<Option<(Origin, Content)>> {
-        match self {
-            Self::Plain(plain) => plain.next(),
-            Self::Records(records) => records.next(),
-            Self::Columns(columns) => columns.next(),
+        match &mut self.kind {
+            ReaderKind::Plain(plain) => plain.next(),
+            ReaderKind::Records(records) => records.next(),
+            ReaderKind::Columns(columns) => columns.next(),
+        }
+    }
+
+    /// Bytes of the file that were needed so far.
+    pub(super) fn taken(&self) -> u64 {
+        match &self.kind {
+            ReaderKind::Columns(columns) => columns.taken(),
+            _ => self.taken.load(Ordering::Relaxed),
         }
     }
 }

@@ -65,14 +65,20 @@ impl Origin {
     }
 }
 
+impl Content {
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Text(bytes) | Self::Record(bytes) => bytes.len(),
+            Self::Value { text, .. } => text.len(),
+        }
+    }
+}
+
 impl Piece {
     /// Number of bytes, as they stand in the file.
     #[must_use]
     pub fn size(&self) -> usize {
-        match &self.content {
-            Content::Text(bytes) | Content::Record(bytes) => bytes.len(),
-            Content::Value { text, .. } => text.len(),
-        }
+        self.content.size()
     }
 
     /// The piece as text.

@@ -1,3 +1,4 @@
+use kld_core::observer::Silent;
 use std::{fs, path::Path};
 
 use proptest::prelude::*;
@@ -12,7 +13,7 @@ fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
 }
 
 fn read(path: &Path, options: &ReadOptions) -> Result<Vec<Document>> {
-    read_documents(&[path.to_owned()], options)
+    read_documents(&[path.to_owned()], options, &Silent)
 }
 
 #[test]
@@ -129,7 +130,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "a.txt", &text);
         let options = ReadOptions { piece_bytes, ..ReadOptions::default() };
-        let documents = documents(&[path], &options).unwrap().collect::<Result<Vec<_>>>().unwrap();
+        let documents = documents(&[path], &options, &Silent).unwrap().collect::<Result<Vec<_>>>().unwrap();
         prop_assert_eq!(documents.len(), 1);
         prop_assert_eq!(&documents[0].text, &text);
     }

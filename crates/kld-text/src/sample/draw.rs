@@ -48,13 +48,10 @@ impl Strata {
     ) -> Result<Self> {
         let mut numbers: BTreeMap<Option<String>, u32> = BTreeMap::new();
         let mut of_document = Vec::new();
-        for piece in Pieces::of(corpus, &options.count.read)? {
+        for piece in Pieces::of(corpus, &options.count.read, observer)? {
             let piece = piece?;
             if piece.number > 0 {
                 continue;
-            }
-            if observer.interrupted() {
-                return Err(Error::Interrupted);
             }
             let value = match &options.stratify {
                 Some(_) => piece.read(&options.count.read)?.by,
@@ -129,10 +126,7 @@ impl Strata {
             .map(|(key, number)| (number, key))
             .collect();
         let mut drawn = Vec::with_capacity(keys.len());
-        for (number, document) in (0..).zip(documents(corpus, &options.count.read)?) {
-            if observer.interrupted() {
-                return Err(Error::Interrupted);
-            }
+        for (number, document) in (0..).zip(documents(corpus, &options.count.read, observer)?) {
             let document = document?;
             if let Some(key) = keys.get(&number) {
                 drawn.push(Drawn {

@@ -11,7 +11,7 @@ use super::{
     grams::{Grams, hash},
 };
 use crate::{
-    Error, Result,
+    Result,
     count::{Batch, Batches, CountOptions, Terms, in_order},
 };
 
@@ -59,14 +59,11 @@ fn look_up(
         ..options.count.clone()
     };
     count.read.by = None;
-    let batches = Batches::of(&options.exclude, &count.read)?;
+    let batches = Batches::of(&options.exclude, &count.read, observer)?;
     // The threads see which n-grams are asked for; what they find is noted here, in the order of the text.
     let asked: foldhash::HashSet<u64> = seen.keys().copied().collect();
     let work = |batch: Batch| found(batch, &asked, &count);
     in_order(batches, count.threads, work, |found: Vec<Found>| {
-        if observer.interrupted() {
-            return Err(Error::Interrupted);
-        }
         for Found { document, grams } in found {
             for gram in grams {
                 seen.entry(gram)

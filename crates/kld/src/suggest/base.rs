@@ -38,10 +38,7 @@ pub(super) fn from_text(
     };
     let about = || format!("cannot make an n-gram model of {names}");
     let mut trainer = Trainer::default();
-    for document in documents(&sources, options).with_context(about)? {
-        if observer.interrupted() {
-            return Err(kld_text::Error::Interrupted.into());
-        }
+    for document in documents(&sources, options, observer).with_context(about)? {
         trainer.read(&document.with_context(about)?.text);
     }
     trainer.finish(order).with_context(about)

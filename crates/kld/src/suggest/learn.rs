@@ -34,7 +34,7 @@ pub(super) fn learn<'m>(
     if args.history.is_empty() {
         return Ok(without_history(base, before));
     }
-    let documents = read_documents(&args.history, &args.reading(MOST_HISTORY))
+    let documents = read_documents(&args.history, &args.reading(MOST_HISTORY), observer)
         .context("cannot read the history")?;
     let texts: Vec<&str> = documents
         .iter()

@@ -22,6 +22,9 @@ impl<'a> Tokens<'a> {
     }
 
     fn logits(&self, tokens: &[u32], last: usize) -> Result<Vec<f32>> {
+        // A model that was made for less sees the end.
+        let most = self.source.card().context_length.max(last);
+        let tokens = &tokens[tokens.len().saturating_sub(most)..];
         let mut logits = Vec::new();
         let window = self.source.forward(tokens)?;
         window.rows(tokens.len() - last..tokens.len(), &mut logits)?;

@@ -43,7 +43,7 @@ pub(super) fn run(
     outputs: Outputs,
 ) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
-    let documents = read_documents(std::slice::from_ref(reference), read)?;
+    let documents = read_documents(std::slice::from_ref(reference), read, &observer)?;
     let fragments: Vec<Fragment> = documents
         .into_iter()
         .map(|document| Fragment {

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use kld_core::result::{PAIRS_SCHEMA, Pair, PairMeaning, Pairs, QualityBody, RankedBy};
+use kld_core::{
+    Observer,
+    result::{PAIRS_SCHEMA, Pair, PairMeaning, Pairs, QualityBody, RankedBy},
+};
 use kld_text::{
     compare::compare,
     count::count_texts,
@@ -27,7 +30,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let outputs = args.output.open(&[&paths[0], &paths[1]])?;
     let observer = Terminal::listening()?;
     let options = args.unit.count_options(&args.read, &observer)?;
-    let paired = Paired::read(args, &paths, &options.cutter)?;
+    let paired = Paired::read(args, &paths, &options.cutter, &observer)?;
     let texts = paired.texts();
     let found = match Found::of(args, &texts, &observer)? {
         Asked::Stopped => return Ok(Outcome::Interrupted),
@@ -107,7 +110,12 @@ struct Paired {
 }
 
 impl Paired {
-    fn read(args: &CompareArgs, paths: &[PathBuf; 2], cutter: &Cutter) -> anyhow::Result<Self> {
+    fn read(
+        args: &CompareArgs,
+        paths: &[PathBuf; 2],
+        cutter: &Cutter,
+        observer: &dyn Observer,
+    ) -> anyhow::Result<Self> {
         let names = [0, 1].map(|side| {
             let path = paths[side].display();
             let field = args.quality.fields.get(side);
@@ -118,7 +126,7 @@ impl Paired {
             if let Some(field) = args.quality.fields.get(side) {
                 options.field.clone_from(field);
             }
-            let documents = read_documents(std::slice::from_ref(&paths[side]), &options);
+            let documents = read_documents(std::slice::from_ref(&paths[side]), &options, observer);
             Ok(documents?.into_iter().flat_map(by_line).collect())
         };
         let (first, second) = (side(0).context("A")?, side(1).context("B")?);

@@ -6,7 +6,10 @@ use std::{mem, path::Path};
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use kld_core::result::{ModelOnBoth, QUALITY_SCHEMA, Quality, QualityBody, Score};
+use kld_core::{
+    Observer,
+    result::{ModelOnBoth, QUALITY_SCHEMA, Quality, QualityBody, Score},
+};
 use kld_eval::{Cut, Fragment, Scored, Work, score::score, text::Content};
 use kld_models::LogitSource;
 use kld_text::{
@@ -101,7 +104,7 @@ pub(super) fn run(args: &CompareArgs) -> anyhow::Result<Outcome> {
     let observer = Terminal::listening()?;
     let cutter = args.unit.count_options(&args.read, &observer)?.cutter;
     let read = held_in_memory(args);
-    let body = |path: &Path| Body::read(path, &read, asked.lines, &cutter);
+    let body = |path: &Path| Body::read(path, &read, asked.lines, &cutter, &observer);
     let bodies = [body(&paths[0]).context("A")?, body(&paths[1]).context("B")?];
     let texts = bodies.each_ref().map(Body::texts);
     let (features, mauve) = match Found::of(args, &texts, &observer)? {
@@ -216,8 +219,9 @@ impl Body {
         options: &ReadOptions,
         lines: bool,
         cutter: &Cutter,
+        observer: &dyn Observer,
     ) -> anyhow::Result<Self> {
-        let mut documents = read_documents(&[path.to_owned()], options)?;
+        let mut documents = read_documents(&[path.to_owned()], options, observer)?;
         if lines {
             documents = documents.into_iter().flat_map(by_line).collect();
         }
