@@ -6,7 +6,7 @@
 //! until no point changes its bucket
 //! ```
 //!
-//! How the code differs, without another result:
+//! How the code differs, without another result but for rounding:
 //!
 //! 1. A centre that was not moved is as far from every point as before. So all points look at moved centres, and at those at
 //!    rest only where a point's own centre went farther away than the runner-up was, a bound in the manner of Hamerly (2010);

@@ -80,13 +80,12 @@ fn enough(values: &[f64], share: f64) -> usize {
 
 /// `XᵀX` of centred features X, its lower triangle.
 fn covariance(features: &Features) -> Vec<Vec<f64>> {
-    let width = features.width();
     let rows: Vec<&[f32]> = features.rows().collect();
-    let panels = rows.par_chunks(DEPTH);
-    let panels: Vec<Groups> = panels
-        .map(|block| Groups::of_columns(wide(), block.iter().copied(), 0, width))
+    let blocks = rows.par_chunks(DEPTH);
+    let panels: Vec<Groups> = blocks
+        .map(|block| Groups::of_columns(wide(), block))
         .collect();
-    products_with_itself(width, &panels)
+    products_with_itself(features.width(), &panels)
 }
 
 /// The lower triangle of `CCᵀ` for a matrix C of so many rows, given as panels of the parts into which its columns are cut.
