@@ -151,12 +151,16 @@ pub(crate) struct WorkArgs {
 
 impl WorkArgs {
     pub(crate) fn work(&self) -> anyhow::Result<Work> {
-        let cores = || thread::available_parallelism().map_or(1, usize::from);
         Ok(Work {
-            threads: self.threads.unwrap_or_else(cores),
+            threads: threads(self.threads),
             kernel: kernel()?,
         })
     }
+}
+
+/// The threads asked for, or one for each core.
+pub(crate) fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The kernel for this machine, or the one that `KLD_ISA` names.

@@ -18,18 +18,17 @@
 //! *How to compute the probability of a word*, 2024, do: the space that ends a word belongs to the token behind it, so that `a` is not
 //! charged with what `an` is made of.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BinaryHeap},
-    fmt,
-};
+mod search;
+
+use std::fmt;
 
 use kld_core::sum::sum;
 
+use self::search::Search;
 use crate::{Error, Result};
 
 /// A causal language model, as this crate needs it.
-pub trait TokenModel: fmt::Debug {
+pub trait TokenModel: fmt::Debug + Sync {
     /// The tokens of a text, without any that the text does not contain.
     ///
     /// # Errors
@@ -99,15 +98,6 @@ enum Shape {
     Mixed,
 }
 
-/// A beginning of a word.
-#[derive(Clone, Debug)]
-struct Hypothesis {
-    mass: f64,
-    /// The hypothesis that it goes on from, by its number among those that were expanded.
-    from: usize,
-    token: u32,
-}
-
 /// A hypothesis, written out.
 #[derive(Clone, Debug, Default)]
 struct Written {
@@ -156,57 +146,29 @@ impl<'m> Words<'m> {
         }
     }
 
-    /// The `wanted` most likely words behind a text that begin with `prefix`, and whatever else was found on the way.
+    /// The `wanted` most likely words behind a text that begin with `prefix`, and whatever else was found on the way. So many hypotheses are given to
+    /// the model at once, each on a thread; what is found does not depend on it.
     ///
     /// # Errors
     ///
     /// If the model fails.
-    pub fn expand(&self, before: &str, prefix: &str, wanted: usize) -> Result<Expanded> {
+    pub fn expand(
+        &self,
+        before: &str,
+        prefix: &str,
+        wanted: usize,
+        at_once: usize,
+    ) -> Result<Expanded> {
         let cursor = self.cursor(before, prefix)?;
-        let mut open = BinaryHeap::new();
-        let mut found = BTreeMap::<String, f64>::new();
-        let mut written = vec![Written::default()];
-        let mut step =
-            |at: usize, mass: f64, written: &[Written], open: &mut BinaryHeap<Hypothesis>| {
-                let next = self.behind(&cursor, &written[at])?;
-                self.each_fate(
-                    &cursor,
-                    &written[at],
-                    &next,
-                    |token, p, fate, bytes| match fate {
-                        Fate::Open => open.push(Hypothesis {
-                            mass: mass * p,
-                            from: at,
-                            token,
-                        }),
-                        Fate::Word(end) => {
-                            let word =
-                                String::from_utf8_lossy(&bytes[cursor.gap..cursor.gap + end]);
-                            *found.entry(word.into_owned()).or_default() += mass * p;
-                        }
-                        Fate::Other => {}
-                    },
-                );
-                Ok::<_, Error>((next, is_decided(&found, wanted, open)))
-            };
-        let (first, mut decided) = step(0, 1.0, &written, &mut open)?;
-        while !decided && written.len() < self.effort.passes {
-            let Some(best) = open.pop() else { break };
-            written.push(written[best.from].with(best.token, self.model.pieces()));
-            (_, decided) = step(written.len() - 1, best.mass, &written, &mut open)?;
-        }
+        let first = self.behind(&cursor, &Written::default())?;
         let any = self.any_word(&cursor, &first);
-        let mut words: Vec<(String, f64)> = found
-            .into_iter()
-            .map(|(word, mass)| (word, mass / any))
-            .collect();
-        words.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let open = sum(open.into_sorted_vec().into_iter().map(|of| of.mass)) / any;
-        Ok(Expanded {
-            words,
-            open,
-            passes: written.len(),
-        })
+        let mut search = Search::new(self, &cursor, &first);
+        while !search.is_decided(wanted) && search.passes() < self.effort.passes {
+            if !search.go_on(at_once.min(self.effort.passes - search.passes()))? {
+                break;
+            }
+        }
+        Ok(search.end(any))
     }
 
     /// Probability of a word as the next one, by the tokens that the tokenizer makes of it. Other tokens that spell the same add
@@ -434,34 +396,6 @@ fn end_of_word(text: &str) -> Option<usize> {
 fn ends_inside(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| text.ends_with(char::is_alphanumeric))
 }
-
-/// Whether as many words as are wanted have more mass than any hypothesis.
-fn is_decided(found: &BTreeMap<String, f64>, wanted: usize, open: &BinaryHeap<Hypothesis>) -> bool {
-    let Some(best) = open.peek() else { return true };
-    found.values().filter(|mass| **mass >= best.mass).count() >= wanted
-}
-
-impl Ord for Hypothesis {
-    /// By mass; which comes first among equals is settled, so that every run expands the same.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_mass = self.mass.total_cmp(&other.mass);
-        by_mass.then((other.from, other.token).cmp(&(self.from, self.token)))
-    }
-}
-
-impl PartialOrd for Hypothesis {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Hypothesis {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Hypothesis {}
 
 #[cfg(test)]
 mod tests;

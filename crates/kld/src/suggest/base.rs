@@ -12,6 +12,8 @@ use kld_text::{
     },
 };
 
+use crate::args::threads;
+
 /// Bytes of text for an n-gram model, which takes some ten times as much: 297 MB for 32 MB were measured.
 pub(super) const MOST_TEXT: usize = 256_000_000;
 
@@ -99,7 +101,7 @@ impl<'m> Base<'m> {
             return Ok((session.suggest(text, top), None));
         };
         let (before, prefix) = at_cursor(text);
-        let found = words.expand(before, prefix, top)?;
+        let found = words.expand(before, prefix, top, threads(None))?;
         let mut best = session.suggest_over(&found, &session.context(before), prefix);
         best.truncate(top);
         Ok((best, Some(found.open)))

@@ -10,7 +10,11 @@ use kld_text::{
     segment::{Cutter, Fold, Segmenter, Tokenize, Unit},
 };
 
-use crate::{args::positive, models::Opener, progress::Terminal};
+use crate::{
+    args::{positive, threads},
+    models::Opener,
+    progress::Terminal,
+};
 
 /// How bodies of text are read.
 #[derive(Debug, Args)]
@@ -129,11 +133,6 @@ impl UnitArgs {
             },
         )
     }
-}
-
-/// The threads asked for, or one for each core.
-pub(crate) fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The tokens of a model's tokenizer.

@@ -17,9 +17,9 @@ use kld_text::{
 };
 use serde_json::json;
 
-use super::read::{ReadArgs, threads};
+use super::read::ReadArgs;
 use crate::{
-    args::{positive, refuse_overwriting},
+    args::{positive, refuse_overwriting, threads},
     exit::Outcome,
     output::Output,
     progress::Terminal,

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// Letters and marks by themselves and joined, with probabilities that depend on the last token alone.
@@ -104,7 +106,7 @@ fn an_expansion_comes_to_what_trying_all_tokens_gives() {
             context: 8,
         },
     );
-    let found = words.expand("a ", "", usize::MAX).unwrap();
+    let found = words.expand("a ", "", usize::MAX, 1).unwrap();
     let all = by_trying_all(&model, "a ", 5);
     let first = model.row(2);
     let any = first[1] + first[4] + first[5];
@@ -121,6 +123,22 @@ fn an_expansion_comes_to_what_trying_all_tokens_gives() {
 }
 
 #[test]
+fn asking_about_several_at_once_changes_nothing() {
+    let model = Pairs::new();
+    for passes in [1, 2, 7, 60] {
+        let words = Words::of(&model, Effort { passes, context: 8 });
+        for wanted in [1, usize::MAX] {
+            let found = |at_once: usize| words.expand("a ", "", wanted, at_once).unwrap();
+            assert!(
+                [2, 5, 100]
+                    .iter()
+                    .all(|at_once| found(*at_once) == found(1))
+            );
+        }
+    }
+}
+
+#[test]
 fn what_ends_by_itself_is_the_best() {
     let model = Pairs::new();
     let long = Words::of(
@@ -130,7 +148,7 @@ fn what_ends_by_itself_is_the_best() {
             context: 8,
         },
     )
-    .expand("b ", "", usize::MAX)
+    .expand("b ", "", usize::MAX, 1)
     .unwrap();
     let short = Words::of(
         &model,
@@ -139,7 +157,7 @@ fn what_ends_by_itself_is_the_best() {
             context: 8,
         },
     )
-    .expand("b ", "", 1)
+    .expand("b ", "", 1, 1)
     .unwrap();
     assert!(short.passes < 200);
     assert_eq!(short.words[0].0, long.words[0].0);
@@ -156,13 +174,13 @@ fn only_words_that_begin_as_written_are_found() {
         },
     );
     for prefix in ["ab", "a", "b's"] {
-        let found = words.expand("a ", prefix, 3).unwrap();
+        let found = words.expand("a ", prefix, 3, 1).unwrap();
         assert!(
             !found.words.is_empty() && found.words.iter().all(|of| of.0.starts_with(prefix)),
             "{prefix} {found:?}"
         );
     }
-    assert!(words.expand("a ", "A", 3).unwrap().words.is_empty());
+    assert!(words.expand("a ", "A", 3, 1).unwrap().words.is_empty());
 }
 
 #[test]

@@ -36,11 +36,6 @@ impl HeldBack {
         (words >= FEWEST_TO_FIT).then_some(Self { words, every: 1 })
     }
 
-    /// How many words are predicted.
-    pub(super) fn predicted(self) -> usize {
-        self.words.div_ceil(self.every)
-    }
-
     /// Whether a word is predicted that so many come behind.
     pub(super) fn has(self, behind: usize) -> bool {
         behind < self.words && behind.is_multiple_of(self.every)

@@ -1,9 +1,12 @@
 //! The same over a model of tokens, which is slow: so many words of the history are asked about, and no more.
 
+use std::collections::VecDeque;
+
 use kld_core::Observer;
+use rayon::prelude::*;
 
 use super::{
-    Context, Following, History, Judged, Place, SHOWN, Session, Steps, each_word, fit::HeldBack,
+    Context, Following, History, Judged, Place, SHOWN, Session, Steps, Token, fit::HeldBack,
 };
 use crate::{
     Result,
@@ -42,22 +45,46 @@ impl History<'_> {
         held_back: HeldBack,
         observer: &dyn Observer,
     ) -> Result<Vec<f64>> {
-        let (mut base, mut behind) = (Vec::new(), self.learnt_words());
-        let mut steps = Steps::new(observer, "words given to the model", held_back.predicted());
-        each_word(self.learnt(), |place, _, word| {
-            behind -= 1;
-            if held_back.has(behind) {
-                base.push(words.probability(self.before(place), word)?);
+        let mut behind = self.learnt_words();
+        let mut asked = Vec::new();
+        for place in self.learnt() {
+            if let Token::Word(word) = place.token {
+                behind -= 1;
+                asked.extend(held_back.has(behind).then_some((self.before(place), word)));
+            }
+        }
+        let mut steps = Steps::new(observer, "words given to the model", asked.len());
+        let mut base = Vec::with_capacity(asked.len());
+        for asked in asked.chunks(at_once()) {
+            let of_each = asked
+                .par_iter()
+                .map(|(before, word)| words.probability(before, word));
+            for of_one in of_each.collect::<Vec<_>>() {
+                base.push(of_one?);
                 steps.step(String::new)?;
             }
-            Ok(())
-        })?;
+        }
         Ok(base)
     }
 
     /// What stands before a word in its document.
     fn before(&self, place: &Place<'_>) -> &str {
         &self.documents[place.document as usize][..place.at]
+    }
+
+    /// What the model expects at some places, and what it gives to the words that stand there.
+    fn ask(&self, words: &Words<'_>, places: &[&Place<'_>]) -> Vec<Result<(Expanded, f64)>> {
+        let ask = |place: &&Place<'_>| {
+            let before = self.before(place);
+            let Token::Word(word) = place.token else {
+                unreachable!("only words are asked about")
+            };
+            Ok((
+                words.expand(before, "", WANTED, 1)?,
+                words.probability(before, word)?,
+            ))
+        };
+        places.par_iter().map(ask).collect()
     }
 
     /// [`judge`](Self::judge) over a model of tokens, on at most `most` words, spread evenly over the tail. Suggestions are those of one
@@ -74,10 +101,17 @@ impl History<'_> {
         most: usize,
         observer: &dyn Observer,
     ) -> Result<Following> {
-        let judge = |place: &Place<'_>, session: &Session<'_>, context: &Context, word: &str| {
-            let before = self.before(place);
-            let found = words.expand(before, "", WANTED)?;
-            let base = words.probability(before, word)?;
+        let tail = self.tail().iter().filter(|place| place.is_word());
+        let asked: Vec<&Place<'_>> = tail.step_by(self.every(most)).collect();
+        let mut chunks = asked.chunks(at_once());
+        let mut ahead = VecDeque::new();
+        let judge = |_: &Place<'_>, session: &Session<'_>, context: &Context, word: &str| {
+            if ahead.is_empty() {
+                ahead.extend(self.ask(words, chunks.next().unwrap_or_default()));
+            }
+            let answer = ahead.pop_front();
+            let (found, base) =
+                answer.unwrap_or_else(|| unreachable!("each word was asked about"))?;
             let parts = session.parts_over(base, context, word);
             let with = session.mixture().probability(&parts);
             let suggested = session.suggest_over(&found, context, "");
@@ -88,6 +122,11 @@ impl History<'_> {
         };
         self.follow(session, learning_at, most, observer, judge)
     }
+}
+
+/// Words that are given to the model at once, a few on each thread.
+fn at_once() -> usize {
+    2 * rayon::current_num_threads()
 }
 
 fn of_expanded(found: &Expanded, word: &str, probability: f64) -> Judged {
