@@ -1,5 +1,5 @@
 use kld_core::observer::Silent;
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Mutex};
 
 use proptest::prelude::*;
 
@@ -133,5 +133,51 @@ proptest! {
         let documents = documents(&[path], &options, &Silent).unwrap().collect::<Result<Vec<_>>>().unwrap();
         prop_assert_eq!(documents.len(), 1);
         prop_assert_eq!(&documents[0].text, &text);
+    }
+}
+
+/// Listens, and asks to stop after so many reports.
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Vec<Progress>>,
+    patience: usize,
+}
+
+impl Observer for Listener {
+    fn progress(&self, progress: &Progress) {
+        self.heard.lock().unwrap().push(progress.clone());
+    }
+
+    fn interrupted(&self) -> bool {
+        self.heard.lock().unwrap().len() >= self.patience
+    }
+}
+
+#[test]
+fn an_observer_hears_how_much_was_read_and_may_stop_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "all the ships are at sea. ".repeat(120_000);
+    let (plain, packed) = (folder.path().join("a.txt"), folder.path().join("b.txt.zst"));
+    fs::write(&plain, &text).unwrap();
+    fs::write(&packed, zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+    for (path, patience) in [(&plain, 100), (&packed, 100), (&plain, 1)] {
+        let listener = Listener {
+            patience,
+            ..Listener::default()
+        };
+        let pieces = Pieces::of(
+            std::slice::from_ref(path),
+            &ReadOptions::default(),
+            &listener,
+        );
+        let last = pieces.unwrap().last().unwrap();
+        assert_eq!(matches!(last, Err(Error::Interrupted)), patience == 1);
+        let heard = listener.heard.into_inner().unwrap();
+        let total = fs::metadata(path).unwrap().len().div_ceil(1_000_000) as usize;
+        assert!(!heard.is_empty());
+        for progress in heard {
+            assert_eq!((progress.stage, progress.total), ("MB read", total));
+            assert!((1..=total).contains(&progress.done), "{progress:?}");
+        }
     }
 }
