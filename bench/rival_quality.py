@@ -2,9 +2,10 @@
 
     pip install numpy mauve-text nltk
     cargo build --release --workspace --examples
-    python bench/rival_quality.py target/release/examples/quality_speed [--rows 5000] [--width 768] [--seeds 5] [--texts 300]
+    python bench/rival_quality.py target/release/examples/quality_speed [--rows 5000] [--width 768] [--seeds 5] [--texts 300] [--kind topics]
 
-Features are given: 5,000 rows of 768 on each side, about 100 topics, some of which the candidate prefers. One time is one call with five starts of
+Features are given: 5,000 rows of 768 on each side, about 100 topics, some of which the candidate prefers; with `--kind flat` noise alone,
+with `--kind steep` noise whose coordinates fall in size as 1, 1/2, 1/3 …, both shifted a little on the candidate's side. One time is one call with five starts of
 k-means and a bucket for ten rows (500), on all cores; the fastest of `--seeds` calls counts.
 """
 
@@ -21,8 +22,12 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 NOVEL = pathlib.Path(__file__).parent.parent / "data" / "austen-persuasion.txt"
 
 
-def features(rows, width):
+def features(rows, width, kind):
     rng = np.random.default_rng(0)
+    if kind != "topics":
+        scale = np.ones(width) if kind == "flat" else 1 / np.arange(1, width + 1)
+        p, q = (rng.standard_normal((2, rows, width)) * scale).astype(np.float32)
+        return p, q + (0.2 * scale).astype(np.float32)
     topics = rng.standard_normal((100, width), np.float32)
     noise = lambda: 1.5 * rng.standard_normal((rows, width), np.float32) * np.linspace(2, 0.2, width, dtype=np.float32)
     p = topics[(rng.random(rows) * 100).astype(int)] + noise()
@@ -35,8 +40,8 @@ def run(*arguments):
     return np.array([line.split() for line in lines], float).T
 
 
-def compare_mauve(program, rows, width, seeds):
-    p, q = features(rows, width)
+def compare_mauve(program, rows, width, seeds, kind):
+    p, q = features(rows, width, kind)
     with tempfile.TemporaryDirectory() as folder:
         paths = [pathlib.Path(folder) / name for name in ("p.f32", "q.f32")]
         for path, values in zip(paths, (p, q)):
@@ -75,6 +80,7 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("program")
 for name, default in [("rows", 5000), ("width", 768), ("seeds", 5), ("texts", 300)]:
     arguments.add_argument(f"--{name}", type=int, default=default)
+arguments.add_argument("--kind", choices=["topics", "flat", "steep"], default="topics")
 a = arguments.parse_args()
-compare_mauve(a.program, a.rows, a.width, a.seeds)
+compare_mauve(a.program, a.rows, a.width, a.seeds, a.kind)
 compare_bleu(a.program, a.texts)
