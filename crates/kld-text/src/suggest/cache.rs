@@ -3,10 +3,7 @@
 //! A count that was made when the history had `t` words weighs `2^(t/half-life)` beside others. The relative weights after a context
 //! are a distribution of the next word, as sharp and as blind as the history is short; the [mixture](super::mixture) tempers it.
 
-use std::{
-    array,
-    collections::{BTreeMap, HashMap},
-};
+use std::{array, collections::HashMap};
 
 use foldhash::fast::RandomState;
 
@@ -35,7 +32,8 @@ pub struct Cache<const N: usize = 1> {
 #[derive(Clone, Debug, Default)]
 struct Followers<const N: usize> {
     total: Faded<N>,
-    words: BTreeMap<Symbol, Faded<N>>,
+    /// In the order of their numbers. New words have the highest, so they mostly come last.
+    words: Vec<(Symbol, Faded<N>)>,
 }
 
 /// Weights as they were at a moment.
@@ -55,6 +53,20 @@ impl<const N: usize> Default for Faded<N> {
 }
 
 impl<const N: usize> Followers<N> {
+    fn word(&self, word: Symbol) -> Option<&Faded<N>> {
+        let at = self.words.binary_search_by_key(&word, |of| of.0).ok()?;
+        Some(&self.words[at].1)
+    }
+
+    fn word_mut(&mut self, word: Symbol) -> &mut Faded<N> {
+        let at = self.words.binary_search_by_key(&word, |of| of.0);
+        let at = at.unwrap_or_else(|at| {
+            self.words.insert(at, (word, Faded::default()));
+            at
+        });
+        &mut self.words[at].1
+    }
+
     /// A word's part of the total. Both fade alike, so it is taken as of the last time that something was learnt here: however
     /// long ago that is, no weight has faded to nothing.
     fn shares(&self, of: &Faded<N>, half_lives: &[f64; N]) -> [f64; N] {
@@ -134,7 +146,7 @@ impl<const N: usize> Cache<N> {
     fn add(&mut self, key: Key, word: Symbol, count: u64, now: u64) {
         let followers = self.followers.entry(key).or_default();
         followers.total.add(count as f64, now, &self.half_lives);
-        let of = followers.words.entry(word).or_default();
+        let of = followers.word_mut(word);
         of.add(count as f64, now, &self.half_lives);
     }
 
@@ -149,7 +161,7 @@ impl<const N: usize> Cache<N> {
     /// The share of a word after the context under each half-life, at each order that [has seen it](Self::orders_seen).
     #[must_use]
     pub fn shares(&self, context: &[Symbol], word: Symbol) -> Vec<[f64; N]> {
-        let share = |after: &Followers<N>| match after.words.get(&word) {
+        let share = |after: &Followers<N>| match after.word(word) {
             Some(of) => after.shares(of, &self.half_lives),
             None => [0.0; N],
         };

@@ -17,7 +17,7 @@ use crate::args::threads;
 /// Bytes of text for an n-gram model, which takes some ten times as much: 297 MB for 32 MB were measured.
 pub(super) const MOST_TEXT: usize = 256_000_000;
 
-/// Words that are judged with an n-gram model, unless told: each takes two distributions over the vocabulary, and 20,000 some 24 of the 38
+/// Words that are judged with an n-gram model, unless told: each takes two distributions over the vocabulary, and 20,000 some 11 of the 28
 /// CPU-seconds of a history of 16 MB.
 pub(super) const JUDGED_OF_NGRAMS: usize = 20_000;
 
