@@ -164,20 +164,26 @@ impl<'a> Lloyd<'a> {
             .collect();
         let found = moved.nearest(self.packed.block(block), own.as_deref());
         let (mut left, mut left_at_least) = (Vec::new(), Vec::new());
-        for (i, found) in found.into_iter().enumerate() {
+        for (i, mut found) in found.into_iter().enumerate() {
             let before = nearest[i];
-            nearest[i] = if self.moved.get(before.centre as usize) == Some(&false) {
-                found.or(before)
-            } else if found.nearness > before.runner_up {
-                found.or(Nearest {
-                    runner_up: before.runner_up,
+            // The centre of before may be at rest, or rounding may have left it out of those found.
+            if let Some(own) = &own
+                && found.centre != before.centre
+            {
+                found = found.or(Nearest {
+                    centre: before.centre,
+                    nearness: own[i],
                     ..Nearest::NONE
-                })
+                });
+            }
+            let is_at_rest = self.moved.get(before.centre as usize) == Some(&false);
+            if is_at_rest || found.nearness > before.runner_up {
+                found.runner_up = found.runner_up.max(before.runner_up);
             } else {
                 left.push(i);
                 left_at_least.push(found.nearness);
-                found
-            };
+            }
+            nearest[i] = found;
         }
         if left.is_empty() {
             return;
@@ -305,6 +311,36 @@ mod tests {
                 };
                 let least = means.iter().map(to).fold(f64::INFINITY, f64::min);
                 assert!(to(&means[*bucket as usize]) < least + 1e-6);
+            }
+        }
+    }
+
+    /// Where a point is much shorter than its centre, rounding alone is more than what their coordinates multiply to, and no bound on that tells
+    /// how near the centre is.
+    #[test]
+    fn points_in_the_middle_of_all_have_a_bucket_too() {
+        const WIDTH: usize = 40;
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(11);
+        let mut number = || random.random::<f32>() - 0.5;
+        let topics: Vec<f32> = (0..50 * WIDTH).map(|_| number()).collect();
+        for length in [0.0, 1e-9, 1e-8, 3e-8, 1e-7, 3e-7, 1e-6] {
+            let values = (0..600 * WIDTH).map(|i| {
+                let (row, coordinate) = (i / WIDTH, i % WIDTH);
+                match row % 20 {
+                    0 if coordinate < WIDTH / 2 => length * number(),
+                    0 => 0.0,
+                    _ => topics[row % 50 * WIDTH + coordinate] + 0.1 * number(),
+                }
+            });
+            let points = Features::new(values.collect(), WIDTH).unwrap();
+            for seed in 0..20 {
+                let buckets = KMeans {
+                    buckets: 40,
+                    starts: 1,
+                    rounds: 100,
+                    seed,
+                };
+                assert!(buckets.run(&points).of.iter().all(|of| *of < 40));
             }
         }
     }
